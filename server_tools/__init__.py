@@ -1,0 +1,1 @@
+"""What a publisher runs: distil, quantise, train, build, sign, publish, evaluate."""
