@@ -52,7 +52,7 @@ def default_home() -> Path:
 
 
 def bundled(name: str) -> Path:
-    """Return the shipped folder `name`: "encoder" or "demo".
+    """Return the shipped folder `name`: "encoder", "space" or "demo".
 
     Packaged data wins; a checkout (or an editable install of one) has it in `models/`.
 
