@@ -1,0 +1,202 @@
+"""A catalogue in memory, from its shards or from items; the same numbers either way (SPEC 11)."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ondevice.domain import Item, Scenario
+from ondevice.errors import FormatError
+from ondevice.formats import limits, records, tensors
+from ondevice.formats.manifest import Manifest, ShardEntry, check
+from ondevice.formats.records import ItemTable, Records
+from ondevice.formats.space import Space
+from ondevice.formats.tensors import F32, I8, Blob, Codes
+
+_MARGIN = 4096  # bytes that the head of a shard may take
+_EPOCH = "1970-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Catalogue:
+    """n items in a space of dimension d. Records stay unparsed until they are asked for."""
+
+    manifest: Manifest
+    codes: I8  # (n, d)
+    inverse_norms: F32  # (n,)
+    bias: F32  # (n,), popularity, in units of the score
+    records: Records  # n rows
+    space: Space
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def dimension(self) -> int:
+        """Columns: d."""
+        return int(self.codes.shape[1])
+
+    def unit(self, rows: Sequence[int] | slice = slice(None)) -> F32:
+        """Return the unit vectors (k, d) of `rows`, as a device scores them."""
+        index = rows if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64)
+        return Codes(self.codes[index], self.inverse_norms[index]).unit()
+
+    @classmethod
+    def from_parts(
+        cls, manifest: Manifest, shard_bytes: Mapping[str, Blob], space: Space
+    ) -> "Catalogue":
+        """Put the plaintext shards of `manifest` together.
+
+        Args:
+            manifest: what belongs to the catalogue.
+            shard_bytes: name → plaintext, already opened or verified; "space" is not needed.
+            space: the one that the manifest names.
+
+        Raises:
+            FormatError: a shard is missing or malformed, or the parts do not fit one another.
+        """
+        if space.digest != manifest.space or space.encoder != manifest.encoder:
+            raise FormatError(f"'{manifest.catalogue}' belongs to another space or encoder")
+        check(manifest)
+        shape = (manifest.items, space.dimension)
+        codes = np.empty(shape, dtype=np.int8)
+        inverse_norms = np.empty(shape[0], dtype=np.float32)
+        bias = np.empty(shape[0], dtype=np.float32)
+        tables: list[records.RecordTable] = []
+        at = 0
+        for entries in manifest.groups():
+            rows = slice(at, at + entries[0].rows)
+            bias_blob, codes_blob, records_blob = (_shard(shard_bytes, e) for e in entries)
+            part, weights = tensors.decode(codes_blob), tensors.decode_f32(bias_blob)
+            tables.append(records.decode(records_blob))
+            _agree(entries[1], part.values.shape, (entries[1].rows, space.dimension))
+            _agree(entries[0], weights.shape, (entries[0].rows,))
+            _agree(entries[2], (len(tables[-1]),), (entries[2].rows,))
+            codes[rows], inverse_norms[rows], bias[rows] = part.values, part.inverse_norms, weights
+            at = rows.stop
+        return cls(
+            manifest=manifest,
+            codes=codes,
+            inverse_norms=inverse_norms,
+            bias=bias,
+            records=Records(tables),
+            space=space,
+        )
+
+    @classmethod
+    def in_memory(
+        cls,
+        items: Sequence[Item],
+        vectors: F32,
+        bias: F32,
+        space: Space,
+        *,
+        catalogue: str = "memory",
+        title: str = "In memory",
+        scenario: Scenario = Scenario.CONTENT,
+    ) -> "Catalogue":
+        """Make a catalogue of `items` with unit `vectors` (n, d), as a device would see it.
+
+        Vectors go through the same codes as a published catalogue, so scores are the same numbers.
+
+        Raises:
+            FormatError: the parts do not fit one another, or a number is not finite.
+        """
+        codes = Codes.quantize(vectors)
+        if codes.values.shape != (len(items), space.dimension) or bias.shape != (len(items),):
+            raise FormatError(
+                f"{len(items)} items, vectors {vectors.shape} and bias {bias.shape} do not fit "
+                f"a space of dimension {space.dimension}"
+            )
+        if not np.isfinite(bias).all():
+            raise FormatError("a bias is not finite")
+        manifest = Manifest(
+            catalogue=catalogue,
+            title=title,
+            scenario=scenario,
+            version=0,
+            created=_EPOCH,
+            space=space.digest,
+            encoder=space.encoder,
+            notice="",
+            licence="",
+            items=len(items),
+            shards=(),
+        )
+        return cls(
+            manifest=manifest,
+            codes=codes.values,
+            inverse_norms=codes.inverse_norms,
+            bias=bias.astype(np.float32),
+            records=Records([ItemTable(items)]),
+            space=space,
+        )
+
+
+def split(
+    items: Sequence[Item], codes: Codes, bias: F32, *, rows: int = limits.GROUP_ROWS
+) -> Iterator[tuple[ShardEntry, bytes]]:
+    """Yield the shards of a build, row group by row group: the inverse of `from_parts` (SPEC 11.3).
+
+    Args:
+        items: n items in row order.
+        codes: their n codes.
+        bias: (n,), in units of the score.
+        rows: largest row group; large records make smaller ones.
+
+    Raises:
+        FormatError: the parts do not fit one another, or an item is one that a reader would refuse.
+    """
+    if len(codes) != len(items) or bias.shape != (len(items),) or rows < 1:
+        raise FormatError(f"{len(items)} items, {len(codes)} codes and {bias.shape} of bias")
+    blobs = [records.row_bytes(item) for item in items]
+    if len({item.id for item in items}) != len(items):
+        raise FormatError("two items have the same id")
+    most = min(rows, limits.GROUP_ROWS, (limits.SHARD - _MARGIN) // (codes.dimension + 4))
+    start = 0
+    for group, stop in enumerate(_stops(items, blobs, most)):
+        ids = [item.id for item in items[start:stop]]
+        for kind, blob in (
+            ("bias", tensors.encode_f32(bias[start:stop])),
+            ("codes", tensors.encode(codes.rows(start, stop))),
+            ("records", records.join(ids, blobs[start:stop])),
+        ):
+            yield entry(f"{kind}-{group:05d}", blob, rows=stop - start), blob
+        start = stop
+
+
+def entry(name: str, blob: bytes, *, rows: int = 0) -> ShardEntry:
+    """Describe the plaintext `blob` of a build's shard."""
+    return ShardEntry(
+        name=name,
+        kind=name.partition("-")[0],
+        rows=rows,
+        size=len(blob),
+        digest=hashlib.sha256(blob).hexdigest(),
+    )
+
+
+def _stops(items: Sequence[Item], blobs: Sequence[bytes], most: int) -> Iterator[int]:
+    """Yield where each row group ends: at most `most` rows, and records that fit a shard."""
+    size, start = _MARGIN, 0
+    for row, (item, blob) in enumerate(zip(items, blobs, strict=True)):
+        cost = len(blob) + len(item.id.encode("utf-8")) + 5  # a start and a line end
+        if row - start == most or size + cost > limits.SHARD:
+            yield row
+            size, start = _MARGIN, row
+        size += cost
+    if len(blobs) > start:
+        yield len(blobs)
+
+
+def _shard(shard_bytes: Mapping[str, Blob], shard: ShardEntry) -> Blob:
+    blob = shard_bytes.get(shard.name)
+    if blob is None or len(blob) != shard.size:
+        raise FormatError(f"shard {shard.name} is missing or has another size than {shard.size}")
+    return blob
+
+
+def _agree(shard: ShardEntry, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise FormatError(f"shard {shard.name} has shape {found}, the manifest says {expected}")
