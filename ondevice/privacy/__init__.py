@@ -1,0 +1,1 @@
+"""The differentially private release: clipping, noise, stream, accountant, decoder. Pure."""
