@@ -1,0 +1,1 @@
+"""Text → vectors: cleaning, masking, tokenizer, ONNX session."""
