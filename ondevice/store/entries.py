@@ -1,0 +1,151 @@
+"""One entry of the ledger: its bytes, its place in the chain, its MAC, and what it says.
+
+body   = canonical JSON
+digest = SHA-256("ondevice ledger 1" | seq as 8 bytes | digest of the entry before | body)
+mac    = HMAC-SHA256(ledger key, "ondevice ledger 1" | digest)
+"""
+
+import hashlib
+import hmac
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import ondevice
+from ondevice.errors import ConfigError, FormatError, IntegrityError, RollbackError
+from ondevice.formats import canonical
+from ondevice.store import packing
+from ondevice.store.keybox import NO_HEAD, Keybox
+
+if TYPE_CHECKING:
+    from ondevice.privacy.stream import StreamParameters
+
+UNITS = ("behaviour", "day")
+SPACE = re.compile(r"[0-9a-f]{64}")
+BODY_LIMIT = 1 << 16
+BACKUP = "put store.db, keybox and device.key back from one backup"
+_CHAIN = b"ondevice ledger 1"
+_KEYS = ("at", "code", "counter", "entry", "mechanism", "parameters", "space", "unit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """A paid stream. Only the ledger makes one, so whoever holds it may release rows."""
+
+    id: int  # the number of its ledger entry
+    space: str  # digest of the space
+    unit: str  # "behaviour" or "day"
+    parameters: "StreamParameters"
+    opened: datetime
+    code: str  # version that opened it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The newest entry of a ledger; before the first one, zeros."""
+
+    seq: int = 0
+    digest: bytes = NO_HEAD
+    counter: int = 0
+
+
+def write(
+    *, space: str, unit: str, parameters: "StreamParameters", counter: int, at: datetime
+) -> bytes:
+    """Return the body of the entry that opens a stream."""
+    return canonical.dump(
+        {
+            "at": packing.ticks(at),
+            "code": ondevice.__version__,
+            "counter": counter,
+            "entry": "stream",
+            "mechanism": parameters.digest,
+            "parameters": asdict(parameters),
+            "space": space,
+            "unit": unit,
+        }
+    )
+
+
+def read(seq: int, body: bytes) -> Stream:
+    """Return the stream that `body` opens.
+
+    Raises:
+        FormatError: it is not what `write` writes.
+    """
+    from ondevice.formats.fields import HEX_DIGEST, Fields
+    from ondevice.privacy.stream import StreamParameters
+
+    what = f"ledger entry {seq}"
+    fields = Fields(canonical.load(body, what=what, limit=BODY_LIMIT), what=what, required=_KEYS)
+    fields.constant("entry", "stream")
+    given = dict(fields.mapping("parameters", high=32))
+    coefficients = given.pop("coefficients", None)
+    if not isinstance(coefficients, list):
+        raise FormatError(f"{what}: the coefficients are missing")
+    try:
+        parameters = StreamParameters(coefficients=tuple(coefficients), **given)  # type: ignore[arg-type]  # checked there
+    except (TypeError, ValueError, ConfigError) as error:
+        raise FormatError(f"{what}: the parameters don't hold: {error}") from error
+    if parameters.digest != fields.matching("mechanism", HEX_DIGEST):
+        raise FormatError(f"{what}: the parameters don't have the digest it names")
+    unit = fields.text("unit", high=16)
+    if unit not in UNITS:
+        raise FormatError(f"{what}: {unit!r} is not a unit of privacy")
+    return Stream(
+        id=seq,
+        space=fields.matching("space", HEX_DIGEST),
+        unit=unit,
+        parameters=parameters,
+        opened=packing.moment(fields.integer("at", low=0, high=1 << 56)),
+        code=fields.text("code", high=64),
+    )
+
+
+def counter_of(seq: int, body: bytes) -> int:
+    """Return the counter of the keybox when `body` was written."""
+    counter = canonical.load(body, what=f"ledger entry {seq}", limit=BODY_LIMIT).get("counter")
+    if not isinstance(counter, int):
+        raise FormatError(f"ledger entry {seq} names no counter")
+    return counter
+
+
+def chain(seq: int, previous: bytes, body: bytes) -> bytes:
+    """Return the digest of entry `seq`."""
+    return hashlib.sha256(_CHAIN + seq.to_bytes(8, "big") + previous + body).digest()
+
+
+def mac(key: bytes, digest: bytes) -> bytes:
+    """Return the MAC over `digest`, and through the chain over everything before it."""
+    return hmac.digest(key, _CHAIN + digest, "sha256")
+
+
+def require_mac(key: bytes, *, seq: int, digest: bytes, given: bytes) -> None:
+    """Refuse an entry that this home did not write.
+
+    Raises:
+        IntegrityError: the MAC does not fit.
+    """
+    if not hmac.compare_digest(mac(key, digest), given):
+        raise IntegrityError(f"ledger entry {seq} was not written by this device", hint=BACKUP)
+
+
+def require_fit(head: Head, box: Keybox) -> None:
+    """Refuse a store that is not the one its keybox remembers.
+
+    Raises:
+        RollbackError: the store is older.
+        IntegrityError: the keybox is older, or they don't belong together.
+    """
+    if head.digest in (box.head, box.pending):
+        return
+    if head.counter < box.counter:
+        raise RollbackError(
+            "the store's ledger entry",
+            offered=head.counter,
+            accepted=box.counter,
+            hint=f"the store is older than its keybox: {BACKUP}, the newest you have",
+        )
+    older = "is older than" if head.counter > box.counter else "does not belong to"
+    raise IntegrityError(f"the keybox {older} its store", hint=f"{BACKUP}, the newest you have")

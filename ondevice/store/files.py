@@ -1,0 +1,114 @@
+"""Files that only their owner may read: modes, locks, and replacing one at a stroke."""
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ondevice.errors import ConfigError, OnDeviceError
+from ondevice.paths import Home
+
+_LOOSE = 0o077  # any right of the group or of others
+_WAIT_STEP = 0.02  # seconds between two tries to get the lock
+_WAIT_TRIES = 1500  # half a minute
+
+
+def make_home(home: Home) -> None:
+    """Create the folder with mode 0700 if it is missing.
+
+    Raises:
+        ConfigError: it can't be created.
+    """
+    try:
+        home.root.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            home.root.mkdir(mode=0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot create {home.root}: {error.strerror}",
+            hint="choose another folder: --home DIR, or ONDEVICE_HOME",
+        ) from error
+
+
+def check_modes(home: Home) -> None:
+    """Refuse a home, or a file of it, that other people on this machine may read or write.
+
+    Raises:
+        ConfigError: the hint is the command that repairs it.
+    """
+    database = home.store.name
+    logs = [home.root / f"{database}{ending}" for ending in ("-wal", "-shm")]
+    for path in (home.root, home.pepper, home.keybox, home.store, *logs):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"cannot look at {path}: {error.strerror}") from error
+        folder = path == home.root
+        if not (stat.S_ISDIR(path.stat().st_mode) if folder else stat.S_ISREG(mode)):
+            raise ConfigError(
+                f"{path} is not an ordinary {'folder' if folder else 'file'}",
+                hint="move it away, or choose another folder: --home DIR",
+            )
+        if stat.S_IMODE(path.stat().st_mode) & _LOOSE:
+            wanted = "700" if folder else "600"
+            raise ConfigError(
+                f"others may open {path} (mode {stat.S_IMODE(mode):04o})",
+                hint=f"run: chmod {wanted} {path}",
+            )
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, mode 0600: after a crash the old or the new file is there, whole."""
+    draft = path.with_name(f"{path.name}.new.key")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        written = 0
+        while written < len(content):
+            written += os.write(handle, content[written:])
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def locked(home: Home) -> Iterator[None]:
+    """Hold the home alone, against other processes and threads; ends with the process.
+
+    Taken before a transaction of the store, never inside one: so two processes can't wait for
+    each other.
+
+    Raises:
+        OnDeviceError: another process holds it for half a minute.
+    """
+    handle = os.open(home.root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for _ in range(_WAIT_TRIES):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(_WAIT_STEP)
+        else:
+            raise OnDeviceError(
+                f"another process holds {home.root}", hint="wait until it has ended, then try again"
+            )
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,179 @@
+"""The store of one home: opened, checked against its keybox, and handed out by topic."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ondevice.errors import IntegrityError, NotReadyError
+from ondevice.paths import Home
+from ondevice.store import entries, files, keybox, migrations
+from ondevice.store.behaviours import Behaviours
+from ondevice.store.connection import Connection, assert_encrypted
+from ondevice.store.feedback import Feedback
+from ondevice.store.keys import Keys
+from ondevice.store.ledger import Ledger
+from ondevice.store.record import Entry, Recorded, RowMaker, record
+from ondevice.store.releases import Emitted, Releases
+
+if TYPE_CHECKING:
+    from ondevice.privacy.randomness import Randomness
+
+
+class Store:
+    """Everything that is kept about one person, encrypted. Use `Store.open`.
+
+    Several processes, and several threads, may have it open at once.
+    """
+
+    def __init__(self, connection: Connection, home: Home, randomness: "Randomness") -> None:
+        self._db = connection
+        self.home = home
+        self.behaviours = Behaviours(connection)
+        self.feedback = Feedback(connection)
+        self.ledger = Ledger(connection, home, randomness)
+        self.releases = Releases(connection)
+        self.emitted = Emitted(connection)
+        self.keys = Keys(home, randomness)
+
+    @classmethod
+    def open(
+        cls, home: Home, *, create: bool = True, randomness: "Randomness | None" = None
+    ) -> "Store":
+        """Open the store of `home`; make home, keys and store at the first use.
+
+        Args:
+            home: where.
+            create: whether to make what is missing.
+            randomness: for new keys and nonces; the system's by default.
+
+        Raises:
+            NotReadyError: nothing there, and not to be created.
+            ConfigError: others may read the files; the hint is the command that repairs it.
+            RollbackError: the store is older than its keybox.
+            IntegrityError: a file is missing, damaged, or belongs to another home.
+        """
+        if randomness is None:
+            from ondevice.privacy.randomness import SystemRandomness
+
+            randomness = SystemRandomness()
+        if not create and not home.keybox.exists() and not home.store.exists():
+            raise NotReadyError(
+                f"nothing has been recorded in {home.root} yet",
+                hint='record something first: ondevice-rec log "what you did"',
+            )
+        files.make_home(home)
+        files.check_modes(home)
+        if not home.keybox.exists():
+            with files.locked(home):
+                if not home.keybox.exists():
+                    keybox.create(home, randomness)
+        box = keybox.read(home)
+        connection = _connect(home, box)
+        store = cls(connection, home, randomness)
+        try:
+            store._require_fit(box)
+        except BaseException:
+            connection.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Close; twice is fine."""
+        self._db.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit everything inside, or nothing; other writers wait. Inner ones join."""
+        return self._db.transaction()
+
+    def record(self, entry: Entry, make_row: RowMaker | None = None) -> Recorded:
+        """Record one behaviour with its row; see `record_many`."""
+        return self.record_many([entry], make_row)[0]
+
+    def record_many(
+        self, batch: Iterable[Entry], make_row: RowMaker | None = None
+    ) -> list[Recorded]:
+        """Record behaviours, each with its step and its released row, in one transaction.
+
+        Args:
+            batch: in the order in which they enter their streams.
+            make_row: draws a row; called inside the transaction (see `RowMaker`).
+
+        Returns:
+            One answer per entry, in order. A behaviour that is known already is a duplicate:
+            it is not written again, and it never enters a stream a second time.
+
+        Raises:
+            ConfigError: a time without a zone, an empty or huge text, a stream without `make_row`.
+            FormatError: a step, vector or row that its stream can't hold.
+        """
+        return record(self._db, batch, make_row)
+
+    def seen(self, catalogue: str) -> set[str]:
+        """Return the items that the person did something with, or gave a verdict on."""
+        return self.behaviours.items(catalogue) | self.feedback.items(catalogue)
+
+    def verify(self) -> int:
+        """Read every page, check every constraint and walk the ledger; return its length.
+
+        Raises:
+            IntegrityError: something is damaged, missing or altered.
+        """
+        for check in ("integrity_check", "foreign_key_check"):
+            problems = [row for row in self._db.rows(f"pragma {check}") if row != ("ok",)]
+            if problems:
+                raise IntegrityError(f"the store is damaged: {problems[0]}", hint=entries.BACKUP)
+        return self.ledger.verify()
+
+    def _require_fit(self, box: keybox.Keybox) -> None:
+        head = self.ledger.head(box.ledger_key)
+        if head.digest in (box.head, box.pending):
+            return
+        # Another process may have written between the two reads: look again, alone.
+        with files.locked(self.home):
+            box = keybox.read(self.home)
+            entries.require_fit(self.ledger.head(box.ledger_key), box)
+
+
+def _connect(home: Home, box: keybox.Keybox) -> Connection:
+    """Open the database, and make or upgrade its tables where needed."""
+    fresh = not home.store.exists() or not home.store.stat().st_size
+    if fresh and box.head != keybox.NO_HEAD:
+        raise IntegrityError(
+            f"{home.store} is missing or empty, but its keybox has seen ledger entry {box.counter}",
+            hint=entries.BACKUP,
+        )
+    if fresh:
+        with files.locked(home):
+            return _migrated(Connection(home.store, box.store_key), home)
+    connection = Connection(home.store, box.store_key)
+    try:
+        if not migrations.pending(connection):
+            return connection
+    except BaseException:
+        connection.close()
+        raise
+    with files.locked(home):
+        return _migrated(connection, home)
+
+
+def _migrated(connection: Connection, home: Home) -> Connection:
+    try:
+        migrations.migrate(connection)
+        assert_encrypted(home.store)
+    except BaseException:
+        connection.close()
+        raise
+    files.sync_folder(home.root)
+    return connection
