@@ -1,0 +1,1 @@
+"""Catalogues reach the device here: fetched, verified, installed, or embedded in the package."""
