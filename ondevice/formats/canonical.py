@@ -10,14 +10,15 @@ def dump(obj: object) -> bytes:
     """Write `obj`: keys sorted, no white space, UTF-8, finite numbers (SPEC 2.1).
 
     Raises:
-        FormatError: a number is not finite, or a text is not Unicode (a lone surrogate).
+        FormatError: a number is not finite, a text is not Unicode (a lone surrogate), or a value
+            has a type that JSON does not know.
     """
     try:
         text = json.dumps(
             obj, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         )
         return text.encode("utf-8")
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise FormatError(f"cannot be written as canonical JSON: {error}") from error
 
 

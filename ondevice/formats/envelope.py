@@ -89,11 +89,13 @@ def _parse(blob: bytes | bytearray | memoryview) -> tuple[str, int, dict[str, st
     fields = Fields(table, what=what, required=("format", "catalogue", "epoch", "wrapped"))
     fields.constant("format", FORMAT)
     entries = fields.mapping("wrapped", high=limits.RECIPIENTS)
-    for name in entries:
+    wrapped: dict[str, str] = {}
+    for name, value in entries.items():
         if not _KEY_ID.fullmatch(name):
             raise FormatError(f"{what}: {name!r} is not the id of a key")
-    each = Fields(entries, what=what, required=tuple(entries))
-    wrapped = {name: each.matching(name, _WRAPPED) for name in entries}
+        if not isinstance(value, str) or not _WRAPPED.fullmatch(value):
+            raise FormatError(f"{what}: what is wrapped for {name} is not 80 bytes of hex")
+        wrapped[name] = value
     return (
         fields.matching("catalogue", SLUG),
         fields.integer("epoch", low=0, high=_EPOCH),

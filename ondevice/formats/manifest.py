@@ -7,7 +7,7 @@ published, every shard has a key and the digest of its ciphertext, and the whole
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ondevice.domain import Scenario
 from ondevice.errors import FormatError
@@ -45,11 +45,8 @@ class ShardEntry:
     rows: int  # 0 for a space
     size: int  # bytes of plaintext
     digest: str  # SHA-256 of the plaintext, hex
-    key: str = ""  # content key, hex
+    key: str = field(default="", repr=False)  # content key, hex
     sealed: str = ""  # SHA-256 of the ciphertext, hex; the stem of its file name
-
-    def __repr__(self) -> str:
-        return f"ShardEntry({self.name!r}, rows={self.rows}, size={self.size})"  # never the key
 
     def verify(self, plaintext: bytes | bytearray | memoryview) -> None:
         """Refuse bytes that are not this shard's.

@@ -117,7 +117,7 @@ def join(ids: Sequence[str], rows: Sequence[bytes]) -> bytes:
     """Put records that `row_bytes` gave into one group; see `encode`."""
     names = "\n".join(ids).encode("utf-8", "surrogatepass")
     starts = np.zeros(len(rows) + 1, dtype=np.uint64)
-    np.cumsum([len(row) for row in rows], out=starts[1:])
+    np.cumsum(np.array([len(row) for row in rows], dtype=np.uint64), out=starts[1:])
     if int(starts[-1]) > limits.SHARD:
         raise FormatError(f"{starts[-1]} bytes of records are more than {limits.SHARD}")
     head = _HEAD.pack(MAGIC, 1, len(rows), len(names))
