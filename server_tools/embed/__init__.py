@@ -1,0 +1,1 @@
+"""A catalogue's items become vectors in a space, and the shards of a build."""

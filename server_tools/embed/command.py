@@ -1,0 +1,108 @@
+"""`ondevice-server build` and `preview`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ondevice.domain import Scenario
+from ondevice.errors import NotReadyError
+
+if TYPE_CHECKING:
+    from ondevice.formats.space import Space
+
+
+@click.command()
+@click.option("--source", required=True, help="A .jsonl, .jsonl.gz or .csv file, or apt:.")
+@click.option("--id", "catalogue", required=True, help="Lower-case letters, digits, hyphens.")
+@click.option("--scenario", required=True, type=click.Choice([s.value for s in Scenario]))
+@click.option("--title", default="", help="Shown to people; the id by default.")
+@click.option("--notice", default="", help="Words shown with the catalogue.")
+@click.option("--licence", default="", help="Licence of the records.")
+@click.option(
+    "--space",
+    "space_folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The space; the base space that every device has by default.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the build.")
+@click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True)
+def build(
+    source: str,
+    catalogue: str,
+    scenario: str,
+    title: str,
+    notice: str,
+    licence: str,
+    space_folder: Path | None,
+    out: Path,
+    engine: str,  # noqa: ARG001  # there is one so far
+) -> None:
+    """Embed a catalogue: items of SOURCE become shards and a manifest in OUT.
+
+    A build that was stopped goes on where it was. The same input gives the same bytes.
+    """
+    from ondevice.encoder.session import Encoder
+    from ondevice.paths import bundled
+    from server_tools import sources
+    from server_tools.embed import local
+    from server_tools.embed.progress import Bar
+
+    items = list(sources.read(source))
+    into, travels = _space(space_folder)
+    with Bar("embed", stream=sys.stderr) as bar:
+        built = local.build(
+            items,
+            encoder=Encoder.load(bundled("encoder")),
+            into=into,
+            details=local.Details(
+                catalogue=catalogue,
+                scenario=Scenario(scenario),
+                title=title or catalogue,
+                notice=notice,
+                licence=licence,
+            ),
+            out=out,
+            space_travels=travels,
+            progress=bar.show,
+        )
+    size = sum(entry.size for entry in built.shards)
+    click.echo(
+        f"{built.items} items, {len(built.shards)} shards, {size:,} bytes in {out}", err=True
+    )
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, exists=True))
+@click.argument("text")
+@click.option("-n", "--limit", type=click.IntRange(1, 100), default=10, show_default=True)
+def preview(folder: Path, text: str, limit: int) -> None:
+    """Rank the items of the build in DIR by how near they are to TEXT."""
+    import numpy as np
+
+    from ondevice.encoder.session import Encoder
+    from ondevice.formats import space
+    from ondevice.paths import bundled
+    from server_tools.embed import local
+
+    catalogue = local.load(folder, space.read(bundled("space")))
+    query = catalogue.space.project(Encoder.load(bundled("encoder")).encode([text]))[0]
+    cosines = catalogue.unit() @ query
+    for row in np.argsort(-cosines, kind="stable")[:limit]:
+        item = catalogue.records[int(row)]
+        click.echo(f"{cosines[row]:6.3f}  {item.title}  [{item.category}]")
+
+
+def _space(folder: Path | None) -> "tuple[Space, bool]":
+    """Return the space to build in, and whether it travels: devices have the base space."""
+    from ondevice.formats import space
+    from ondevice.paths import bundled
+
+    if folder is None:
+        return space.read(bundled("space")), False
+    given = space.read(folder)
+    try:
+        return given, space.read(bundled("space")).digest != given.digest
+    except NotReadyError:
+        return given, True

@@ -1,0 +1,37 @@
+"""Where catalogues come from: one module for each source, all giving checked `Item`s."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ondevice.domain import Item
+from ondevice.errors import ConfigError
+
+
+def read(source: str) -> Iterator[Item]:
+    """Yield the items of `source` in its order, each checked and with an id of its own.
+
+    Args:
+        source: the path of a .jsonl, .jsonl.gz or .csv file, `apt:` for the installed Debian
+            packages, or `apt:PATTERN` for some of them.
+
+    Raises:
+        ConfigError: an unknown kind of source, or content that we refuse; names file and line.
+        NotReadyError: the source needs a program that is not here.
+    """
+    if source.startswith("apt:"):
+        from server_tools.sources import apt
+
+        return apt.read(source.removeprefix("apt:"))
+    name = source.lower()
+    if name.endswith((".jsonl", ".jsonl.gz", ".ndjson")):
+        from server_tools.sources import jsonl
+
+        return jsonl.read(Path(source))
+    if name.endswith(".csv"):
+        from server_tools.sources import csv
+
+        return csv.read(Path(source))
+    raise ConfigError(
+        f"cannot tell what kind of source '{source}' is",
+        hint="give a .jsonl, .jsonl.gz or .csv file, or apt: for the installed Debian packages",
+    )
