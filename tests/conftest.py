@@ -34,13 +34,13 @@ def permitted_skips() -> dict[str, str]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Turn a skip that nobody permitted into a failure when CI runs."""
     report = yield
-    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
-        if not any(item.nodeid.startswith(test) for test in permitted_skips()):
+    in_ci = bool(os.environ.get("CI"))
+    if report.skipped and in_ci and not hasattr(report, "wasxfail"):
+        permitted = any(item.nodeid.startswith(test) for test in permitted_skips())
+        if not permitted:
             report.outcome = "failed"
             report.longrepr = f"skipped in CI without a line in tests/skips.toml: {report.longrepr}"
     return report

@@ -1,0 +1,85 @@
+"""`ondevice-rec catalogue`."""
+
+from pathlib import Path
+
+import click
+
+from ondevice.cli.common import Output, common, table
+from ondevice.service.catalogues import Entry
+
+
+@click.group()
+def catalogue() -> None:
+    """Catalogues on this device."""
+
+
+@catalogue.command("list", epilog="\b\nExample:\n  ondevice-rec catalogue list --json\n")
+@common
+def list_(*, out: Output) -> None:
+    """List the catalogues, their age and where they come from."""
+    from ondevice.service.catalogues import listed
+
+    with out.session() as session:
+        shown = listed(session)
+    if out.as_json:
+        out.document({"catalogues": [entry.as_dict() for entry in shown]})
+        return
+    table([(e.id, e.scenario, f"{e.items} items", e.state, e.title) for e in shown])
+
+
+@catalogue.command(epilog="\b\nExample:\n  ondevice-rec catalogue add club.invite\n")
+@click.argument("where", type=click.Path(path_type=Path))
+@common
+def add(*, where: Path, out: Output) -> None:
+    """Join a publisher by the invite file WHERE, and install what it offers."""
+    from ondevice.service.catalogues import add as run
+
+    with out.session() as session:
+        added = run(session, where)
+    _say(added, out)
+
+
+@catalogue.command(epilog="\b\nExample:\n  ondevice-rec catalogue update\n")
+@click.argument("ids", nargs=-1)
+@common
+def update(*, ids: tuple[str, ...], out: Output) -> None:
+    """Fetch newer versions of IDS, or of every catalogue."""
+    from ondevice.service.catalogues import update as run
+
+    with out.session() as session:
+        updated = run(session, ids)
+    _say(updated, out)
+
+
+@catalogue.command(epilog="\b\nExample:\n  ondevice-rec catalogue remove club-films\n")
+@click.argument("id_", metavar="ID")
+@common
+def remove(*, id_: str, out: Output) -> None:
+    """Remove catalogue ID from this device. What you did with it stays in your history."""
+    from ondevice.service.catalogues import remove as run
+
+    with out.session() as session:
+        run(session, id_)
+    if out.as_json:
+        out.document({"removed": id_})
+    else:
+        click.echo(f"removed {id_}")
+
+
+@catalogue.command(epilog="\b\nExample:\n  ondevice-rec catalogue verify\n")
+@common
+def verify(*, out: Output) -> None:
+    """Check every byte of every installed catalogue against its signatures."""
+    from ondevice.service.catalogues import verify as run
+
+    with out.session() as session:
+        shown = run(session)
+    _say(shown, out)
+
+
+def _say(entries: list[Entry], out: Output) -> None:
+    if out.as_json:
+        out.document({"catalogues": [entry.as_dict() for entry in entries]})
+        return
+    for entry in entries:
+        click.echo(f"{entry.id} version {entry.version}: {entry.items} items, {entry.state}")

@@ -1,0 +1,39 @@
+"""`ondevice-rec config`."""
+
+from dataclasses import fields
+
+import click
+
+from ondevice.cli.common import Output, common, table
+from ondevice.config import load
+from ondevice.paths import Home
+
+
+@click.group()
+def config() -> None:
+    """The configuration file."""
+
+
+@config.command(epilog="\b\nExample:\n  ondevice-rec config path\n")
+@common
+def path(*, out: Output) -> None:
+    """Print where the configuration file is looked for."""
+    where = Home(out.home).config
+    if out.as_json:
+        out.document({"path": str(where), "exists": where.exists()})
+    else:
+        click.echo(where)
+
+
+@config.command(epilog="\b\nExample:\n  ondevice-rec config show\n")
+@common
+def show(*, out: Output) -> None:
+    """Print every value and where it comes from."""
+    values = load(Home(out.home).config)
+    names = [f.name for f in fields(values) if f.name != "origin"]
+    shown = {name: getattr(values, name) for name in names}
+    shown["weights"] = {kind.value: weight for kind, weight in values.weights.items()}
+    if out.as_json:
+        out.document({name: {"value": v, "from": values.origin[name]} for name, v in shown.items()})
+        return
+    table([(name, str(value), values.origin[name]) for name, value in shown.items()])

@@ -1,0 +1,1 @@
+"""Use cases. Each function takes an open `Session` and plain values, and returns frozen values."""

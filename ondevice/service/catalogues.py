@@ -1,0 +1,108 @@
+"""Catalogues on this device: list, join a publisher, update, remove, verify."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ondevice import clock
+from ondevice.errors import NotReadyError
+from ondevice.service.session import Session
+
+if TYPE_CHECKING:
+    from ondevice.updates.install import Installed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One catalogue as a person sees it in a list."""
+
+    id: str
+    title: str
+    scenario: str
+    version: int
+    items: int
+    origin: str  # "sample", or where it is fetched from
+    expires: str | None  # ISO 8601 time after which it is stale; None: never
+    state: str  # "ready", or "stale since …"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
+
+
+def listed(session: Session) -> list[Entry]:
+    """Every catalogue here, the person's own first."""
+    return [_entry(one) for one in session.installed()]
+
+
+def add(session: Session, where: Path) -> list[Entry]:
+    """Join the publisher of the invite file `where` and install its catalogues.
+
+    Raises:
+        NotReadyError: the file is missing, or the publisher can't be reached.
+        IntegrityError: what it offers must not be used; nothing was installed.
+    """
+    from ondevice.updates import install
+
+    if not where.exists():
+        raise NotReadyError(
+            f"there is no file {where}",
+            hint="ask the publisher for an .invite file, and give its path",
+        )
+    if where.is_dir():
+        raise NotReadyError(
+            f"{where} is a folder", hint="give the publisher's .invite file instead"
+        )
+    added = install.add(session.home, where, keys=session.store.keys, now=clock.now())
+    return [_entry(one) for one in session.installed() if one.id in set(added)]
+
+
+def update(session: Session, ids: Sequence[str]) -> list[Entry]:
+    """Fetch newer versions of `ids`, or of every catalogue of this person's own."""
+    from ondevice.updates import install
+
+    own = {one.id for one in install.installed(session.home)}
+    unknown = [one for one in ids if one not in own]
+    if unknown:
+        raise NotReadyError(
+            f"'{unknown[0]}' is not a catalogue that can be updated",
+            hint=f"yours: {', '.join(sorted(own)) or 'none yet'}; the samples never change",
+        )
+    for one in ids or sorted(own):
+        install.update(session.home, one, keys=session.store.keys, now=clock.now())
+    return [_entry(one) for one in session.installed() if one.id in (set(ids) or own)]
+
+
+def remove(session: Session, catalogue_id: str) -> None:
+    """Remove one of the person's own catalogues; behaviours about it stay."""
+    from ondevice.updates import install
+
+    install.remove(session.home, catalogue_id, keys=session.store.keys)
+
+
+def verify(session: Session) -> list[Entry]:
+    """Decrypt and check every shard of every catalogue.
+
+    Raises:
+        IntegrityError: the first one that fails.
+    """
+    checked = []
+    for one in session.installed():
+        session.catalogue(one.id)
+        checked.append(_entry(one))
+    return checked
+
+
+def _entry(one: "Installed") -> Entry:
+    stale = one.expires is not None and one.expires <= clock.now()
+    return Entry(
+        id=one.id,
+        title=one.title,
+        scenario=one.scenario.value,
+        version=one.version,
+        items=one.items,
+        origin=one.origin,
+        expires=one.expires.isoformat() if one.expires else None,
+        state=f"stale since {one.expires:%Y-%m-%d}" if stale else "ready",
+    )

@@ -1,0 +1,134 @@
+"""The world of one person, opened once: configuration, store, catalogues, encoder.
+
+Everything is opened at first use: a command that needs no encoder never loads ONNX Runtime.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ondevice.config import Config, load
+from ondevice.errors import NotReadyError
+from ondevice.paths import Home, bundled, default_home
+
+if TYPE_CHECKING:
+    from ondevice.encoder import Encoder
+    from ondevice.formats.catalogue import Catalogue
+    from ondevice.formats.space import Space
+    from ondevice.store import Store
+    from ondevice.updates.install import Installed
+
+
+class Session:
+    """One person's open world. Use `Session.open`; not thread-safe, one per thread."""
+
+    def __init__(self, home: Home, config: Config, *, sample: bool = False) -> None:
+        self.home = home
+        self.config = config
+        self.sample = sample  # the invented person of the demo
+        self._catalogues: dict[str, Catalogue] = {}
+
+    @classmethod
+    @contextmanager
+    def open(cls, root: Path | None = None, *, sample: bool = False) -> Iterator["Session"]:
+        """Open the home `root` (None: the default); it is made at the first use of its store.
+
+        Raises:
+            ConfigError: the configuration file is wrong.
+        """
+        home = Home(root or default_home())
+        session = cls(home, load(home.config), sample=sample)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def close(self) -> None:
+        """Close what was opened. Closing twice is fine."""
+        store = self.__dict__.pop("store", None)
+        if store is not None:
+            store.close()
+
+    @cached_property
+    def store(self) -> "Store":
+        """The encrypted store. Raises what `Store.open` raises."""
+        from ondevice.store import Store
+
+        return Store.open(self.home)
+
+    @cached_property
+    def encoder(self) -> "Encoder":
+        """The shipped encoder."""
+        from ondevice.encoder import Encoder
+
+        return Encoder.load(bundled("encoder"))
+
+    @cached_property
+    def base_space(self) -> "Space":
+        """The space that ships with the package; free text without a catalogue lives here."""
+        from ondevice.formats import space
+
+        return space.read(bundled("space") / "base")
+
+    def installed(self) -> list["Installed"]:
+        """Every catalogue on this device: the person's own first, then the samples."""
+        from ondevice.updates import embedded, install
+
+        own = install.installed(self.home)
+        taken = {entry.id for entry in own}
+        return [*own, *(e for e in embedded.installed() if e.id not in taken)]
+
+    def catalogue(self, catalogue_id: str) -> "Catalogue":
+        """Load one catalogue, or return the one loaded before.
+
+        Raises:
+            NotReadyError: no such catalogue here.
+            IntegrityError: its files must not be used.
+        """
+        known = self._catalogues.get(catalogue_id)
+        if known is not None:
+            return known
+        from ondevice.updates import embedded, install
+
+        if any(e.id == catalogue_id for e in install.installed(self.home)):
+            loaded = install.load(self.home, catalogue_id, keys=self.store.keys)
+        elif any(e.id == catalogue_id for e in embedded.installed()):
+            loaded = embedded.load(catalogue_id)
+        else:
+            names = ", ".join(e.id for e in self.installed())
+            raise NotReadyError(
+                f"there is no catalogue '{catalogue_id}' on this device",
+                hint=f"installed: {names}" if names else "add one: ondevice-rec catalogue add FILE",
+            )
+        self._catalogues[catalogue_id] = loaded
+        return loaded
+
+    def pick(self, catalogue_id: str | None) -> "Catalogue":
+        """The catalogue asked for; without a wish the one with most behaviours, else the first.
+
+        Raises:
+            NotReadyError: nothing is installed, or not the one asked for.
+        """
+        if catalogue_id is not None:
+            return self.catalogue(catalogue_id)
+        here = [entry.id for entry in self.installed()]
+        if not here:
+            raise NotReadyError(
+                "no catalogue is installed", hint="add one: ondevice-rec catalogue add FILE.invite"
+            )
+        counts = self.store.behaviours.count_by_catalogue() if self.has_store else {}
+        return self.catalogue(max(here, key=lambda name: counts.get(name, 0)))
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes that left this process through the network door."""
+        door = sys.modules.get("ondevice.updates.fetch")
+        return door.bytes_sent() if door else 0
+
+    @property
+    def has_store(self) -> bool:
+        """Whether anything was ever recorded in this home."""
+        return "store" in self.__dict__ or self.home.store.exists()

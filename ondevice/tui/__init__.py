@@ -1,0 +1,1 @@
+"""The terminal front end. Paints first; everything that takes time happens in the engine thread."""

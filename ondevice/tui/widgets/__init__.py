@@ -1,0 +1,1 @@
+"""Pieces of screens. They paint what they are given and post messages."""
