@@ -12,14 +12,14 @@ from typing import Any
 
 import apsw
 
-from ondevice.errors import IntegrityError, OnDeviceError
+from ondevice.errors import ConfigError, IntegrityError, OnDeviceError
 
 PLAIN = b"SQLite format 3\0"
 BUSY_MS = 30_000  # how long to wait for another process's transaction
 
 Value = None | int | float | str | bytes
 
-_DAMAGED = (apsw.NotADBError, apsw.CorruptError, apsw.FormatError, apsw.ConstraintError)
+_DAMAGED = (apsw.NotADBError, apsw.CorruptError, apsw.FormatError)
 _BACKUP = "put store.db, keybox and device.key back from one backup"
 
 
@@ -35,6 +35,7 @@ class Connection:
         """
         self._lock = threading.RLock()
         self._depth = 0
+        self._owner = 0  # the thread whose transaction is open
         _refuse_plain(path)
         if not path.exists():
             with suppress(FileExistsError):
@@ -92,35 +93,34 @@ class Connection:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether `transaction` is open."""
-        return self._depth > 0
+        """Whether this thread has a `transaction` open."""
+        return self._depth > 0 and self._owner == threading.get_ident()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit everything inside, or nothing. Holds the only right to write from its start.
 
-        An inner one joins the outer one.
+        An inner one commits with the outer one, and is undone alone when only it fails.
         """
         with self._lock:
+            level = f"level{self._depth}"
+            begin, end, undo = "begin immediate", "commit", ["rollback"]
             if self._depth:
-                self._depth += 1
-                try:
-                    yield
-                finally:
-                    self._depth -= 1
-                return
-            self.run("begin immediate")
-            self._depth = 1
+                end = f"release {level}"
+                begin, undo = f"savepoint {level}", [f"rollback to {level}", end]
+            self.run(begin)
+            self._depth += 1
+            self._owner = threading.get_ident()
             try:
                 yield
-                self.run("commit")
+                self.run(end)
             except BaseException:
                 with suppress(OnDeviceError):  # the first error is the one to tell
-                    if self._handle.in_transaction:
-                        self.run("rollback")
+                    for step in undo:
+                        self.run(step)
                 raise
             finally:
-                self._depth = 0
+                self._depth -= 1
 
 
 def _refuse_plain(path: Path) -> None:
@@ -153,6 +153,15 @@ def _translated() -> Iterator[None]:
     except _DAMAGED as error:
         raise IntegrityError(
             f"the store is damaged, or sealed under another key ({error})", hint=_BACKUP
+        ) from error
+    except apsw.ConstraintError as error:
+        raise IntegrityError(
+            f"the store refused what would break its rules: {error}",
+            hint="nothing was changed; run: ondevice-rec doctor",
+        ) from error
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            "a text holds half a character (a lone surrogate)", hint="remove it from the input"
         ) from error
     except (apsw.BusyError, apsw.LockedError) as error:
         raise OnDeviceError(

@@ -25,6 +25,7 @@ UNITS = ("behaviour", "day")
 SPACE = re.compile(r"[0-9a-f]{64}")
 BODY_LIMIT = 1 << 16
 BACKUP = "put store.db, keybox and device.key back from one backup"
+_OLDER = f"the store is older than its keybox: {BACKUP}, the newest you have"
 _CHAIN = b"ondevice ledger 1"
 _KEYS = ("at", "code", "counter", "entry", "mechanism", "parameters", "space", "unit")
 
@@ -131,6 +132,16 @@ def require_mac(key: bytes, *, seq: int, digest: bytes, given: bytes) -> None:
         raise IntegrityError(f"ledger entry {seq} was not written by this device", hint=BACKUP)
 
 
+def require_rows(offered: int, accepted: int) -> None:
+    """Refuse a store with fewer rows in a stream than it had.
+
+    Raises:
+        RollbackError: it is older.
+    """
+    if offered < accepted:
+        raise RollbackError("the store's row", offered=offered, accepted=accepted, hint=_OLDER)
+
+
 def require_fit(head: Head, box: Keybox) -> None:
     """Refuse a store that is not the one its keybox remembers.
 
@@ -145,7 +156,7 @@ def require_fit(head: Head, box: Keybox) -> None:
             "the store's ledger entry",
             offered=head.counter,
             accepted=box.counter,
-            hint=f"the store is older than its keybox: {BACKUP}, the newest you have",
+            hint=_OLDER,
         )
     older = "is older than" if head.counter > box.counter else "does not belong to"
     raise IntegrityError(f"the keybox {older} its store", hint=f"{BACKUP}, the newest you have")

@@ -4,6 +4,7 @@ An undo is an event that names the one it undoes. Of like, less and hide the new
 undone counts; open and dwell only say that the person has seen the item.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,7 +54,10 @@ class Feedback:
         Raises:
             ConfigError: a dwell without seconds, or seconds without a dwell.
         """
-        if (verdict is Verdict.DWELL) != (seconds is not None) or (seconds or 0.0) < 0:
+        if not catalogue or not item:
+            raise ConfigError("feedback names an item and its catalogue")
+        fits = math.isfinite(seconds) and seconds >= 0 if seconds is not None else True
+        if (verdict is Verdict.DWELL) != (seconds is not None) or not fits:
             raise ConfigError("a dwell, and nothing else, has a number of seconds >= 0")
         return self._db.insert(
             "insert into feedback (catalogue, item, verdict, seconds, at, behaviour) "

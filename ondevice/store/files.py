@@ -3,7 +3,7 @@
 import fcntl
 import os
 import stat
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,40 +42,44 @@ def check_modes(home: Home) -> None:
     database = home.store.name
     logs = [home.root / f"{database}{ending}" for ending in ("-wal", "-shm")]
     for path in (home.root, home.pepper, home.keybox, home.store, *logs):
+        folder = path == home.root
         try:
-            mode = path.lstat().st_mode
+            mode = path.stat().st_mode if folder else path.lstat().st_mode
         except FileNotFoundError:
             continue
-        except OSError as error:
-            raise ConfigError(f"cannot look at {path}: {error.strerror}") from error
-        folder = path == home.root
-        if not (stat.S_ISDIR(path.stat().st_mode) if folder else stat.S_ISREG(mode)):
+        if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
             raise ConfigError(
                 f"{path} is not an ordinary {'folder' if folder else 'file'}",
                 hint="move it away, or choose another folder: --home DIR",
             )
-        if stat.S_IMODE(path.stat().st_mode) & _LOOSE:
-            wanted = "700" if folder else "600"
+        if stat.S_IMODE(mode) & _LOOSE:
             raise ConfigError(
                 f"others may open {path} (mode {stat.S_IMODE(mode):04o})",
-                hint=f"run: chmod {wanted} {path}",
+                hint=f"run: chmod {'700' if folder else '600'} {path}",
             )
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, mode 0600: after a crash the old or the new file is there, whole."""
+    """Put `content` at `path`, mode 0600: after a crash the old or the new file is there, whole.
+
+    Raises:
+        OnDeviceError: the disk doesn't take it.
+    """
     draft = path.with_name(f"{path.name}.new.key")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        written = 0
-        while written < len(content):
-            written += os.write(handle, content[written:])
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    draft.replace(path)
-    sync_folder(path.parent)
+        draft.unlink(missing_ok=True)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        draft.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise OnDeviceError(
+            f"cannot write {path}: {error.strerror}",
+            hint="check that the folder is writable and its disk has room",
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -104,7 +108,7 @@ def locked(home: Home) -> Iterator[None]:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                time.sleep(_WAIT_STEP)
+                threading.Event().wait(_WAIT_STEP)
         else:
             raise OnDeviceError(
                 f"another process holds {home.root}", hint="wait until it has ended, then try again"

@@ -13,7 +13,6 @@ fresh in every file written, so no pair of key and nonce comes twice.
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ondevice.errors import ConfigError, FormatError, IntegrityError, NotReadyError
@@ -35,6 +34,7 @@ _NONCE = 12
 _TAG = 16
 _HEAD = struct.Struct(">4sBBBB28s32s")
 _PEPPER = 2  # bits of `parts`: 1 anchor, 2 pepper, 4 passphrase
+_NAMES = ("counter", "device", "head", "ledger", "newest", "pending", "rows", "secrets", "store")
 _BOTH = "put keybox and device.key back from one backup; without them nobody can open the store"
 
 
@@ -54,6 +54,7 @@ class Keybox:
     head: bytes = NO_HEAD
     pending: bytes | None = None
     newest: int = 0  # newest time seen, seconds since 1970
+    rows: Mapping[int, int] = field(default_factory=dict)  # stream → rows it has at least
 
 
 def create(home: Home, randomness: "Randomness") -> Keybox:
@@ -125,6 +126,7 @@ def encode(keybox: Keybox, *, pepper: bytes, randomness: "Randomness") -> bytes:
             "ledger": keybox.ledger_key.hex(),
             "newest": keybox.newest,
             "pending": keybox.pending.hex() if keybox.pending else "",
+            "rows": {str(stream): count for stream, count in keybox.rows.items()},
             "secrets": {name: secret.hex() for name, secret in keybox.secrets.items()},
             "store": keybox.store_key.hex(),
         }
@@ -209,23 +211,27 @@ def _parse(plain: bytes) -> Keybox:
     """Sealed by ourselves, and still read as strictly as anything else."""
     from ondevice.formats.fields import HEX_DIGEST, Fields
 
-    names = ("counter", "device", "head", "ledger", "newest", "pending", "secrets", "store")
     table = canonical.load(plain, what="keybox", limit=MAX_SIZE)
-    fields = Fields(table, what="keybox", required=names)
+    fields = Fields(table, what="keybox", required=_NAMES)
     secrets: dict[str, bytes] = {}
     for name, value in fields.mapping("secrets", high=MAX_SECRETS).items():
         try:
             secrets[name] = bytes.fromhex(value)  # type: ignore[arg-type]  # TypeError is caught
         except (TypeError, ValueError):
             raise FormatError(f"keybox: the secret {name!r} is not hexadecimal") from None
+    counts = fields.mapping("rows", high=1 << 16)
+    rows = Fields(counts, what="keybox: rows", required=tuple(counts))
+    if not all(name.isdecimal() for name in counts):
+        raise FormatError("keybox: rows are not counted by stream")
     pending = fields.raw("pending")
     return Keybox(
         store_key=bytes.fromhex(fields.matching("store", HEX_DIGEST)),
         ledger_key=bytes.fromhex(fields.matching("ledger", HEX_DIGEST)),
         device_private=bytes.fromhex(fields.matching("device", HEX_DIGEST)),
-        secrets=MappingProxyType(secrets),
+        secrets=secrets,
         counter=fields.integer("counter", low=0, high=1 << 62),
         head=bytes.fromhex(fields.matching("head", HEX_DIGEST)),
         pending=bytes.fromhex(fields.matching("pending", HEX_DIGEST)) if pending != "" else None,
         newest=fields.integer("newest", low=0, high=1 << 40),
+        rows={int(name): rows.integer(name, low=1, high=1 << 62) for name in counts},
     )

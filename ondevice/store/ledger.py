@@ -15,9 +15,13 @@ A row needs a `Stream`, so every stream with rows is one that the keybox holds s
 back a store without it is always refused. The gap of one entry is open only for an entry that
 paid for nothing yet; it is charged anew when it is opened anew.
 
-Not covered: an older copy of the whole home (store and keybox together), and an older store with
-the same ledger. That one lacks behaviours and rows but no entry: what was charged stays charged,
-and the bound holds for every behaviour that is not recorded a second time.
+Rows are counted too: whoever closes the store writes the number of rows of each stream into the
+keybox, and a store with fewer is refused. That mark never runs ahead of the store, so it can't
+lock anybody out.
+
+Not covered: an older copy of the whole home (store and keybox together); and an older store that
+lacks only rows written since the last close. There, what was charged stays charged, and the bound
+holds for every behaviour that is not recorded a second time.
 
 Composition: with unit = behaviour a behaviour enters the stream of one space, so what it is
 charged is the sum over the streams it entered, and the profile's cost is the largest such sum
@@ -139,7 +143,8 @@ class Ledger:
             RollbackError: the store is older than its keybox.
         """
         rows = self._db.rows(
-            "select r.stream, count(*), max(r.t), count(s.t), min(length(r.y)), max(length(r.y)) "
+            "select r.stream, count(*), max(r.t), count(s.t), "
+            "(select t from decoders where stream = r.stream), min(length(r.y)), max(length(r.y)) "
             "from released r left join steps s on s.stream = r.stream and s.t = r.t "
             "group by r.stream"
         )
@@ -154,9 +159,10 @@ class Ledger:
             previous, counter = digest, entries.counter_of(seq, body)
         box = keybox.read(self._home)
         entries.require_fit(self.head(box.ledger_key), box)
-        for stream, count, last, steps, shortest, longest in rows:
+        for stream, count, last, steps, decoded, shortest, longest in rows:
             size = 8 * streams[stream].parameters.dimension
-            if count != last or count != steps or (shortest, longest) != (size, size):
+            complete = count == last == steps == decoded
+            if not complete or (shortest, longest) != (size, size):
                 raise IntegrityError(f"stream {stream} lacks rows or steps", hint=BACKUP)
         return len(found)
 

@@ -59,7 +59,11 @@ def moment(ticks: int) -> datetime:
 
 
 def identity(behaviour: Behaviour) -> bytes:
-    """Return the digest that two records of one behaviour share: all fields but the id."""
+    """Return the digest that two records of one behaviour share: all fields but the id.
+
+    Raises:
+        ConfigError: a text is not Unicode, or the time has no zone.
+    """
     parts = (
         behaviour.text,
         str(behaviour.kind),
@@ -73,9 +77,18 @@ def identity(behaviour: Behaviour) -> bytes:
         if part is None:
             digest.update(b"\xff" * 8)
         else:
-            raw = part.encode("utf-8", "surrogatepass")
+            raw = _utf8(part)
             digest.update(len(raw).to_bytes(8, "big") + raw)
     return digest.digest()
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            "a text holds half a character (a lone surrogate)", hint="remove it from the input"
+        ) from error
 
 
 def _pack(code: str, values: Sequence[int], bounds: tuple[int, int], what: str) -> bytes:

@@ -125,6 +125,11 @@ def _record_one(
         return Recorded(id=behaviour_id, t=None, duplicate=False)
     if make_row is None:
         raise ConfigError("a behaviour can't enter a stream without a function that draws its row")
+    if entry.stream.unit != "behaviour":
+        raise ConfigError(
+            "a stream of days takes one row a day, not one for each behaviour",
+            hint='set unit = "behaviour" in config.toml',
+        )
     _check_step(entry.step, entry.stream)
     band = bands.get(entry.stream.id)
     if band is None:
@@ -149,6 +154,8 @@ def _insert(connection: Connection, entry: Entry, identity: bytes) -> int:
     behaviour = entry.behaviour
     if not 1 <= len(behaviour.text) <= TEXT_MAX:
         raise ConfigError(f"a behaviour's text has 1 to {TEXT_MAX} characters")
+    if not behaviour.source:
+        raise ConfigError("a behaviour names its source")
     return connection.insert(
         "insert into behaviours (identity, text, kind, at, item, catalogue, source, vector) "
         "values (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -24,6 +24,10 @@ class Releases:
         row = self._db.row("select coalesce(max(t), 0) from released where stream = ?", stream.id)
         return row[0] if row else 0
 
+    def counts(self) -> dict[int, int]:
+        """Return how many rows each stream has; those without rows are left out."""
+        return dict(self._db.rows("select stream, t from decoders"))
+
     def rows(self, stream: Stream, *, first: int = 1) -> Iterator[tuple[int, ...]]:
         """Yield y_first, y_(first+1), ... as integers."""
         while True:

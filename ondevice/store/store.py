@@ -1,11 +1,12 @@
 """The store of one home: opened, checked against its keybox, and handed out by topic."""
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ondevice.errors import IntegrityError, NotReadyError
+from ondevice.errors import IntegrityError, NotReadyError, OnDeviceError
 from ondevice.paths import Home
 from ondevice.store import entries, files, keybox, migrations
 from ondevice.store.behaviours import Behaviours
@@ -35,6 +36,8 @@ class Store:
         self.releases = Releases(connection)
         self.emitted = Emitted(connection)
         self.keys = Keys(home, randomness)
+        self._randomness = randomness
+        self._open = True
 
     @classmethod
     def open(
@@ -57,30 +60,21 @@ class Store:
             from ondevice.privacy.randomness import SystemRandomness
 
             randomness = SystemRandomness()
-        if not create and not home.keybox.exists() and not home.store.exists():
-            raise NotReadyError(
-                f"nothing has been recorded in {home.root} yet",
-                hint='record something first: ondevice-rec log "what you did"',
-            )
-        files.make_home(home)
-        files.check_modes(home)
-        if not home.keybox.exists():
-            with files.locked(home):
-                if not home.keybox.exists():
-                    keybox.create(home, randomness)
-        box = keybox.read(home)
-        connection = _connect(home, box)
-        store = cls(connection, home, randomness)
         try:
-            store._require_fit(box)
-        except BaseException:
-            connection.close()
-            raise
-        return store
+            return _open(cls, home, randomness, create=create)
+        except OSError as error:
+            raise OnDeviceError(
+                f"cannot open {home.root}: {error.strerror}",
+                hint="check that you may read and write this folder, or choose another: --home DIR",
+            ) from error
 
     def close(self) -> None:
-        """Close; twice is fine."""
-        self._db.close()
+        """Close, and write down how many rows there are (see ledger.py); twice is fine."""
+        if self._open:
+            self._open = False
+            with suppress(OnDeviceError):  # harmless: the next one to close writes it down
+                self._mark_rows()
+            self._db.close()
 
     def __enter__(self) -> "Store":
         return self
@@ -136,14 +130,57 @@ class Store:
                 raise IntegrityError(f"the store is damaged: {problems[0]}", hint=entries.BACKUP)
         return self.ledger.verify()
 
-    def _require_fit(self, box: keybox.Keybox) -> None:
-        head = self.ledger.head(box.ledger_key)
-        if head.digest in (box.head, box.pending):
+    def _mark_rows(self) -> None:
+        counts = self.releases.counts()
+        if counts.items() <= keybox.read(self.home).rows.items():
             return
-        # Another process may have written between the two reads: look again, alone.
-        with files.locked(self.home):
-            box = keybox.read(self.home)
-            entries.require_fit(self.ledger.head(box.ledger_key), box)
+        keybox.update(
+            self.home,
+            self._randomness,
+            lambda box: replace(
+                box,
+                rows={
+                    stream: max(count, box.rows.get(stream, 0)) for stream, count in counts.items()
+                },
+            ),
+        )
+
+
+def _open(kind: type[Store], home: Home, randomness: "Randomness", *, create: bool) -> Store:
+    if not create and not home.keybox.exists() and not home.store.exists():
+        raise NotReadyError(
+            f"nothing has been recorded in {home.root} yet",
+            hint='record something first: ondevice-rec log "what you did"',
+        )
+    files.make_home(home)
+    files.check_modes(home)
+    if not home.keybox.exists():
+        with files.locked(home):
+            if not home.keybox.exists():
+                keybox.create(home, randomness)
+    box = keybox.read(home)
+    connection = _connect(home, box)
+    store = kind(connection, home, randomness)
+    try:
+        _require_fit(store, box)
+    except BaseException:
+        connection.close()
+        raise
+    return store
+
+
+def _require_fit(store: Store, box: keybox.Keybox) -> None:
+    """Refuse a store that is older than its keybox."""
+    counts = store.releases.counts()
+    for stream, accepted in box.rows.items():
+        entries.require_rows(counts.get(stream, 0), accepted)
+    head = store.ledger.head(box.ledger_key)
+    if head.digest in (box.head, box.pending):
+        return
+    # Another process may have written between the two reads: look again, alone.
+    with files.locked(store.home):
+        box = keybox.read(store.home)
+        entries.require_fit(store.ledger.head(box.ledger_key), box)
 
 
 def _connect(home: Home, box: keybox.Keybox) -> Connection:
