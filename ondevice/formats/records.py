@@ -28,7 +28,7 @@ _OPTIONAL: Final = (
     "date",
     "url",
 )
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)  # a year, a month or a day
 _URL = re.compile(r"https?://[!-~]+")  # the only schemes that an item may ask to open (SPEC 6.5)
 _LARGEST = 1e15  # of a price or a popularity
 
@@ -179,9 +179,9 @@ def _tags(fields: Fields, what: str) -> tuple[str, ...]:
 def _date(fields: Fields, what: str) -> str:
     value = fields.matching("date", _DATE)
     try:
-        date.fromisoformat(value)
+        date.fromisoformat((value + "-01-01")[:10])
     except ValueError as error:
-        raise FormatError(f"{what}: {value} is not a day of the calendar") from error
+        raise FormatError(f"{what}: {value} is not in the calendar") from error
     return value
 
 
@@ -252,9 +252,16 @@ class Records:
             KeyError: the catalogue has no such item.
             FormatError: two groups hold the same id (SPEC 6.3).
         """
+        return self._table()[item_id]
+
+    def has(self, item_id: str) -> bool:
+        """Say whether the catalogue has `item_id`; the first call builds the table."""
+        return item_id in self._table()
+
+    def _table(self) -> dict[str, int]:
         if self._rows is None:
             rows = {name: row for row, name in enumerate(self.ids)}
             if len(rows) != len(self):
                 raise FormatError("an id appears in two row groups")
             self._rows = rows
-        return self._rows[item_id]
+        return self._rows

@@ -81,6 +81,7 @@ class Space:
                 "name": self.name,
                 "encoder": self.encoder,
                 "half_life": self.half_life,
+                "decoder": self.decoder is not None,
                 "behaviours": [row.behaviours for row in self.quality],
                 "shapes": {name: list(array.shape) for name, array in arrays.items()},
             }

@@ -43,6 +43,12 @@ def test_bytes_by_hand() -> None:
     assert records.encode([PLAIN]) == raw(1, b"a", [0, len(body)], body)
 
 
+@pytest.mark.parametrize("value", ["1999", "1999-12", "1999-12-31"])
+def test_a_date_may_be_a_year_or_a_month(value: str) -> None:
+    dated = replace(PLAIN, date=value)
+    assert records.decode(records.encode([dated]))[0] == dated
+
+
 @pytest.mark.parametrize("row", [-1, 2, 99])
 def test_rows_outside_are_an_index_error(row: int) -> None:
     table = records.decode(records.encode([PLAIN, FULL]))
@@ -75,8 +81,8 @@ def test_rows_outside_are_an_index_error(row: int) -> None:
         struct.pack("<4sIII", b"ODR1", 1, 0xFFFFFFFF, 0),
         struct.pack("<4sIII", b"ODR1", 1, limits.GROUP_ROWS + 1, 0) + bytes(200_000),
         struct.pack("<4sIII", b"ODR1", 1, 0, 0xFFFFFFFF) + bytes(4),
-        bytes(limits.SHARD + 1),
     ],
+    ids=lambda blob: f"{len(blob)} bytes",
 )
 def test_a_broken_structure_is_refused_at_once(blob: bytes) -> None:
     with pytest.raises(FormatError):
@@ -108,7 +114,10 @@ def test_a_broken_structure_is_refused_at_once(blob: bytes) -> None:
         b'{"rating":5.1,"title":"A"}',
         b'{"popularity":1e+16,"title":"A"}',
         b'{"date":"2023-02-29","title":"A"}',
+        b'{"date":"2023-13","title":"A"}',
+        b'{"date":"0000","title":"A"}',
         b'{"date":"20230201","title":"A"}',
+        b'{"date":"2023-","title":"A"}',
         b'{"title":"A","url":"javascript:alert(1)"}',
         b'{"title":"A","url":"file:///etc/passwd"}',
         b'{"title":"A","url":"https://"}',
@@ -116,6 +125,7 @@ def test_a_broken_structure_is_refused_at_once(blob: bytes) -> None:
         b'{"title":"A","url":"https://' + b"a" * limits.URL + b'"}',
         b'{"title":"' + b"a" * limits.ITEM + b'"}',
     ],
+    ids=lambda body: body[:40].decode(),
 )
 def test_a_broken_item_is_refused_when_asked_for(body: bytes) -> None:
     good = b'{"title":"ok"}'
@@ -125,6 +135,11 @@ def test_a_broken_item_is_refused_when_asked_for(body: bytes) -> None:
     assert table[0].title == "ok"
     with pytest.raises(FormatError, match="'b'"):
         table[1]
+
+
+def test_more_bytes_than_a_shard_are_refused_first() -> None:
+    with pytest.raises(FormatError, match="to 67108864 bytes"):
+        records.decode(bytes(limits.SHARD + 1))
 
 
 @pytest.mark.parametrize(
@@ -145,6 +160,7 @@ def test_a_broken_item_is_refused_when_asked_for(body: bytes) -> None:
         {"date": "yesterday"},
         {"url": "ftp://example.org/"},
     ],
+    ids=lambda changes: "-".join(changes),
 )
 def test_what_a_reader_would_refuse_is_not_written(changes: dict[str, object]) -> None:
     with pytest.raises(FormatError):
@@ -172,6 +188,7 @@ def test_groups_follow_one_another() -> None:
     assert [item.id for item in chained] == chained.ids == ["a", "c", "d"]
     assert chained.ids is chained.ids
     assert [chained.row(name) for name in ("a", "c", "d")] == [0, 1, 2]
+    assert [chained.has(name) for name in ("d", "b")] == [True, False]
     with pytest.raises(KeyError):
         chained.row("b")
     for row in (-1, 3):
