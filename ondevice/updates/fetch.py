@@ -21,7 +21,8 @@ from pathlib import Path
 from socket import gaierror, socket
 from ssl import SSLError, create_default_context
 from stat import S_ISREG
-from typing import Any, BinaryIO, cast
+from threading import Lock
+from typing import Any, BinaryIO, ClassVar, cast
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from ondevice import clock
@@ -104,6 +105,11 @@ def fetch_to(url: str, target: Path, *, limit: int, patience: Patience = PATIENT
     return count
 
 
+def bytes_sent() -> int:
+    """Return how many bytes of requests this process has written to the network so far."""
+    return _Meter.count
+
+
 def join(base: str, *names: str) -> str:
     """Return the address of a file below `base`; `names` are quoted, one path segment each."""
     return "/".join((base.rstrip("/"), *(quote(name, safe="") for name in names)))
@@ -181,11 +187,9 @@ def _open_http(
     connection: client.HTTPConnection
     if parts.scheme == "https":
         context = create_default_context()
-        connection = client.HTTPSConnection(
-            host, parts.port, timeout=patience.stall, context=context
-        )
+        connection = _Https(host, parts.port, timeout=patience.stall, context=context)
     else:
-        connection = client.HTTPConnection(host, parts.port, timeout=patience.stall)
+        connection = _Http(host, parts.port, timeout=patience.stall)
     with closing(connection):
         with _explained(url, host):
             _connect(connection, host)
@@ -293,6 +297,26 @@ def _offline(host: str, error: OSError) -> NotReadyError:
         f"offline: cannot reach {host} ({error.strerror or error})",
         hint="what is installed keeps working; update when the network is back",
     )
+
+
+class _Meter:
+    """Counts what goes out; mixed into the connections of http.client."""
+
+    count: ClassVar[int] = 0
+    _lock: ClassVar[Lock] = Lock()
+
+    def send(self, data: Any) -> None:  # bytes, as we only send heads
+        with _Meter._lock:
+            _Meter.count += len(data)
+        super().send(data)  # type: ignore[misc]  # the connection that this is mixed into
+
+
+class _Http(_Meter, client.HTTPConnection):
+    """Plain http, for loopback."""
+
+
+class _Https(_Meter, client.HTTPSConnection):
+    """The usual one."""
 
 
 class _Patient(io.RawIOBase):

@@ -44,6 +44,7 @@ def build(
     A build that was stopped goes on where it was. The same input gives the same bytes.
     """
     from ondevice.encoder.session import Encoder
+
     from ondevice.paths import bundled
     from server_tools import sources
     from server_tools.embed import local
@@ -80,8 +81,8 @@ def build(
 def preview(folder: Path, text: str, limit: int) -> None:
     """Rank the items of the build in DIR by how near they are to TEXT."""
     import numpy as np
-
     from ondevice.encoder.session import Encoder
+
     from ondevice.formats import space
     from ondevice.paths import bundled
     from server_tools.embed import local

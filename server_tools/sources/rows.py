@@ -144,12 +144,13 @@ def _date(value: object, where: str) -> str | None:
     match = _DAY.fullmatch(_text(value, where, "date"))
     try:
         if match:
-            year, month, day = (int(part or 1) for part in match.groups())
-            return date(year, month, day).isoformat()
+            date(*(int(part or 1) for part in match.groups()))
+            return "-".join(part for part in match.groups() if part)  # as precise as it came
     except ValueError:
         pass  # no such day in the calendar: the same message
     raise ConfigError(
-        f"{where}: {value!r} is not a date", hint="write YYYY-MM-DD, or YYYY, or leave it out"
+        f"{where}: {value!r} is not a date",
+        hint="write YYYY, YYYY-MM or YYYY-MM-DD, or leave it out",
     )
 
 

@@ -1,0 +1,1 @@
+"""Publisher's side of updates: keys, a signed repository of static files, invitations."""
