@@ -274,15 +274,16 @@ def _space(session: Session, behaviour: Behaviour) -> "Space":
 
 
 def _row_maker() -> "RowMaker":
-    from ondevice.privacy import decoder, stream
+    from ondevice.privacy import decoder
+    from ondevice.privacy.stream import row
     from ondevice.privacy.randomness import SystemRandomness
     from ondevice.store import Row
 
     randomness = SystemRandomness()
 
-    def make_row(paid: "Stream", inputs: "Sequence[tuple[int, ...]]", state: bytes | None) -> Row:
-        parameters = paid.parameters
-        y = stream.row(parameters, inputs, randomness)
+    def make_row(stream: "Stream", inputs: "Sequence[tuple[int, ...]]", state: bytes | None) -> Row:
+        parameters = stream.parameters
+        y = row(parameters, inputs, randomness)
         before = (
             decoder.StreamState.from_bytes(parameters, state)
             if state is not None

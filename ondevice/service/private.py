@@ -183,7 +183,7 @@ def profile(session: Session, *, catalogue: str | None = None) -> ProfileShown:
     return ProfileShown(
         catalogue=chosen.manifest.catalogue,
         steps=released.steps,
-        remembered=released.weight_sum,
+        remembered=(1 - released.beta**released.steps) / (1 - released.beta),
         noise_std=released.noise_std,
         topics=tuple(topics[:TOPICS]),
     )

@@ -23,6 +23,9 @@ class PastStep:
 
     behaviour: int  # id
     label: str  # its text
+    kind: Kind
+    item: str | None
+    catalogue: str | None
     t: int  # its row, from 1
     age: int  # rows since; its weight in v is beta^age
     x: tuple[int, ...]  # grid units, not decayed
@@ -115,7 +118,7 @@ class Behaviours:
 
         parameters = stream.parameters
         rows = self._db.rows(
-            "select s.t, s.x, s.behaviour, b.text from steps s "
+            "select s.t, s.x, s.behaviour, b.text, b.kind, b.item, b.catalogue from steps s "
             "left join behaviours b on b.id = s.behaviour where s.stream = ? order by s.t desc",
             stream.id,
         )
@@ -126,11 +129,14 @@ class Behaviours:
             PastStep(
                 behaviour=behaviour,
                 label=text,
+                kind=Kind(kind),
+                item=item,
+                catalogue=catalogue,
                 t=t,
                 age=last - t,
                 x=packing.unpack_step(x),
             )
-            for t, x, behaviour, text in kept
+            for t, x, behaviour, text, kind, item, catalogue in kept
             if last - t < reach
         )
         old = kept[len(individual) :]

@@ -33,7 +33,7 @@ class RecApp(App[None]):
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit", show=False, id="app.quit"),
-        Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
+        Binding("question_mark", "help", "Help", key_display="?", show=False, id="app.help_here"),
     ]
 
     def __init__(self, *, home: Path | None = None, demo: bool = False) -> None:

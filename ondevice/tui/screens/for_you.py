@@ -28,6 +28,7 @@ class ForYou(Screen[None]):
     """Workers ask the engine; only this screen's own coroutines touch its widgets."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "app.help", "Help", key_display="?", id="app.help"),
         Binding("l", "say('like')", "Like", tooltip="More like this", id="item.like"),
         Binding("d", "say('less')", "Less", tooltip="Less like this", id="item.less"),
         Binding("h", "say('hide')", "Hide", tooltip="Never show this", id="item.hide"),

@@ -11,6 +11,9 @@ from textual.widgets.option_list import Option
 from ondevice.domain import Recommendation
 
 
+INDENT = "\N{NO-BREAK SPACE}"  # ordinary leading space is not painted
+
+
 class ItemList(OptionList):
     """Shows recommendations; keeps the cursor where it was when the list changes."""
 
@@ -36,5 +39,5 @@ def _label(shown: Recommendation, width: int) -> Content:
     if not shown.because:
         return head
     return Content("\n").join(
-        [head, Content.styled(" " * (width + 1) + shown.because, "$text-muted")]
+        [head, Content.styled(INDENT * (width + 1) + shown.because, "$text-muted")]
     )
