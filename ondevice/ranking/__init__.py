@@ -1,0 +1,1 @@
+"""Arithmetic of lists: scores, the best of them, the owner's overlay, quality metrics. Pure."""
