@@ -15,6 +15,7 @@ import apsw
 from ondevice.errors import ConfigError, IntegrityError, OnDeviceError
 
 PLAIN = b"SQLite format 3\0"
+SMALLEST = 512  # bytes; SQLite takes a file that is almost empty for a new one
 BUSY_MS = 30_000  # how long to wait for another process's transaction
 
 Value = None | int | float | str | bytes
@@ -142,7 +143,7 @@ def assert_encrypted(path: Path) -> None:
         IntegrityError: the first bytes are not a random salt.
     """
     _refuse_plain(path)
-    if path.stat().st_size < len(PLAIN):
+    if path.stat().st_size < SMALLEST:
         raise IntegrityError(f"{path} was not written", hint=_BACKUP)
 
 

@@ -50,7 +50,7 @@ class Keybox:
     ledger_key: bytes = field(repr=False)
     device_private: bytes = field(repr=False)  # X25519, raw
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    counter: int = 0  # bumped before every ledger write
+    counter: int = 0  # bumped before every ledger write; 0 until there is a store
     head: bytes = NO_HEAD
     pending: bytes | None = None
     newest: int = 0  # newest time seen, seconds since 1970

@@ -10,7 +10,7 @@ from ondevice.errors import IntegrityError, NotReadyError, OnDeviceError
 from ondevice.paths import Home
 from ondevice.store import entries, files, keybox, migrations
 from ondevice.store.behaviours import Behaviours
-from ondevice.store.connection import Connection, assert_encrypted
+from ondevice.store.connection import SMALLEST, Connection, assert_encrypted
 from ondevice.store.feedback import Feedback
 from ondevice.store.keys import Keys
 from ondevice.store.ledger import Ledger
@@ -159,7 +159,7 @@ def _open(kind: type[Store], home: Home, randomness: "Randomness", *, create: bo
             if not home.keybox.exists():
                 keybox.create(home, randomness)
     box = keybox.read(home)
-    connection = _connect(home, box)
+    connection = _connect(home, box, randomness)
     store = kind(connection, home, randomness)
     try:
         _require_fit(store, box)
@@ -183,34 +183,33 @@ def _require_fit(store: Store, box: keybox.Keybox) -> None:
         entries.require_fit(store.ledger.head(box.ledger_key), box)
 
 
-def _connect(home: Home, box: keybox.Keybox) -> Connection:
+def _connect(home: Home, box: keybox.Keybox, randomness: "Randomness") -> Connection:
     """Open the database, and make or upgrade its tables where needed."""
-    fresh = not home.store.exists() or not home.store.stat().st_size
-    if fresh and box.head != keybox.NO_HEAD:
+    made = box.counter > 0
+    if made and (not home.store.exists() or home.store.stat().st_size < SMALLEST):
         raise IntegrityError(
-            f"{home.store} is missing or empty, but its keybox has seen ledger entry {box.counter}",
-            hint=entries.BACKUP,
+            f"{home.store} is missing or empty",
+            hint=f"{entries.BACKUP}; or begin anew: move {home.root} away",
         )
-    if fresh:
-        with files.locked(home):
-            return _migrated(Connection(home.store, box.store_key), home)
-    connection = Connection(home.store, box.store_key)
-    try:
-        if not migrations.pending(connection):
-            return connection
-    except BaseException:
+    if made:
+        connection = Connection(home.store, box.store_key)
+        try:
+            if not migrations.pending(connection):
+                return connection
+        except BaseException:
+            connection.close()
+            raise
         connection.close()
-        raise
     with files.locked(home):
-        return _migrated(connection, home)
-
-
-def _migrated(connection: Connection, home: Home) -> Connection:
-    try:
-        migrations.migrate(connection)
-        assert_encrypted(home.store)
-    except BaseException:
-        connection.close()
-        raise
-    files.sync_folder(home.root)
-    return connection
+        connection = Connection(home.store, box.store_key)
+        try:
+            migrations.migrate(connection)
+            assert_encrypted(home.store)
+            files.sync_folder(home.root)
+            box = keybox.read(home)
+            if box.counter == 0:  # from now on a missing store is an old store
+                keybox.write(home, replace(box, counter=1), randomness)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
