@@ -127,10 +127,12 @@ def test_numbers_have_a_type_and_bounds() -> None:
 def test_containers_are_bounded() -> None:
     assert fields(a=[1, 2]).array("a", high=2) == [1, 2]
     assert fields(a={"b": 1}).mapping("a", high=1) == {"b": 1}
-    for value in ({}, None, [1, 2, 3]):
+    lists: tuple[object, ...] = ({}, None, [1, 2, 3])
+    for value in lists:
         with pytest.raises(FormatError, match="not a list"):
             fields(a=value).array("a", high=2)
-    for value in ([], None, {"a": 1, "b": 2}):
+    objects: tuple[object, ...] = ([], None, {"a": 1, "b": 2})
+    for value in objects:
         with pytest.raises(FormatError, match="not an object"):
             fields(a=value).mapping("a", high=1)
 
