@@ -8,7 +8,6 @@ of an address) or only confuses the reader (control and bidirectional-override c
 import html
 import re
 import unicodedata
-from urllib.parse import unquote
 
 from ondevice.errors import ConfigError
 
@@ -30,6 +29,7 @@ _URL = re.compile(
 )
 _PORT = re.compile(r":\d{0,5}$")
 _NOT_WORD = re.compile(r"[\x00-\x2f:-@\[-`{-\x7f\s]+")
+_PERCENT = re.compile(r"(?:%[0-9a-f]{2})+", re.IGNORECASE)
 _PAGE = frozenset({"html", "htm", "php", "asp", "aspx", "jsp", "index"})
 _SPECIAL = re.compile(r"[^ !-%'-.0-9;>-~]|  |^ | $")  # what `_once` could change
 _REMOVED = re.compile(
@@ -119,10 +119,14 @@ def _words_of_address(match: re.Match[str]) -> str:
     host = _PORT.sub("", authority.rpartition("@")[2]).removeprefix("www.")
     words = [host] if ":" not in host else []  # else a password with a slash in it
     for segment in path.split("/"):
-        decoded = unicodedata.normalize("NFC", unquote(segment.partition(";")[0]))
+        decoded = unicodedata.normalize("NFC", _PERCENT.sub(_decoded, segment.partition(";")[0]))
         if "@" not in decoded:
             words += [word for word in _NOT_WORD.split(decoded) if _is_word(word)]
     return " ".join(word for word in words if word)
+
+
+def _decoded(match: re.Match[str]) -> str:
+    return bytes.fromhex(match.group().replace("%", "")).decode("utf-8", "replace")
 
 
 def _is_word(token: str) -> bool:
