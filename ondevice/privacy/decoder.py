@@ -21,7 +21,7 @@ F64 = NDArray[np.float64]
 
 _MAGIC = b"ODSTATE1"
 _HEAD = struct.Struct("<8s32sQ")  # magic, digest of the parameters, steps
-_TAIL_HALF_LIVES = 30  # beyond, what is left of the noise series is below 2^-60 of it
+_TAIL_HALF_LIVES = 45  # beyond, the noise series has fallen below 2^-45 of its start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,7 @@ def noise_variance(parameters: StreamParameters, steps: int) -> float:
 def noise_series(coefficients: tuple[int, ...], half_life: int) -> F64:
     """Return b_0, b_1, ...: what one unit of noise adds to v at once, one step later, ...
 
-    Read-only. Cut after 30 half-lives, where it has fallen below 2^-30 of its start.
+    Read-only. Cut after 45 half-lives, where it has fallen below 2^-45 of its start.
     """
     c = _float_coefficients(coefficients)
     beta = 2.0 ** (-1.0 / half_life)

@@ -37,7 +37,7 @@ class Step(Protocol):
 
     @property
     def label(self) -> str:
-        """In words that its owner knows."""
+        """What it was, in words that its owner knows, as in "you liked …"."""
         ...
 
     @property
@@ -60,12 +60,11 @@ class Because:
 
     @property
     def line(self) -> str:
-        """One line for people."""
-        first = self.parts[0]
-        if first.kind == "older":
-            return f"because of {first.label}"
-        names = " and ".join(part.label for part in self.parts if part.kind == first.kind)
-        return f"because {names}" if self.kind in {"behaviour", "overlay"} else names
+        """One line for people, where labels of steps say what a person did ("you liked …")."""
+        names = " and ".join(part.label for part in self.parts)
+        if self.kind in {"popularity", "noise"}:
+            return names
+        return f"because of {names}" if self.parts[0].kind == "older" else f"because {names}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -162,11 +161,16 @@ def because(parts: Sequence[Part], *, usual: float) -> Because:
 
 
 def _largest(behaviours: Sequence[Part]) -> tuple[Part, ...]:
-    """Return the largest part, and the next if it is at least half of it; one of each label."""
-    totals: dict[tuple[str, str], float] = {}
+    """Return the largest of what can be named, and the next if it is at least half of it.
+
+    Steps with one label count together; what is older is named only where nothing else can be.
+    """
+    totals: dict[str, float] = {}
     for part in behaviours:
-        key = part.kind, part.label
-        totals[key] = totals.get(key, 0.0) + part.share
-    merged = [Part(kind=kind, label=label, share=s) for (kind, label), s in totals.items()]
-    first, *rest = sorted(merged, key=lambda part: -part.share)[:2]
+        if part.kind == "behaviour":
+            totals[part.label] = totals.get(part.label, 0.0) + part.share
+    named = [Part(kind="behaviour", label=label, share=s) for label, s in totals.items() if s > 0]
+    if not named:
+        return tuple(part for part in behaviours if part.kind == "older")
+    first, *rest = sorted(named, key=lambda part: -part.share)[:2]
     return (first, *(part for part in rest if part.share >= first.share / 2))

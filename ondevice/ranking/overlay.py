@@ -48,11 +48,13 @@ def adjustments(
         codes: (n, d).
         inverse_norms: (n,).
         feedback: rows and verdicts, oldest first.
-        seen: rows that the list leaves out anyway.
+        seen: rows that the list leaves out anyway. A hidden one among them counts as such from
+            its own verdict on, so that hiding an item changes nothing else.
     """
     current = base.copy()
     listable = np.ones(len(base), dtype=bool)
-    listable[np.fromiter(seen, dtype=np.int64)] = False
+    hidden = {row for row, verdict in feedback if verdict is Verdict.HIDE}
+    listable[np.fromiter(seen - hidden, dtype=np.int64)] = False
     margin = 0.0
     if listable.any():
         known = base[listable]
