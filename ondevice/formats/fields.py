@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 
 from ondevice.errors import FormatError
 
+UPGRADE = "it may have been written by a newer version: upgrade ondevice-rec"
 HEX_DIGEST = re.compile(r"[0-9a-f]{64}")  # SHA-256, or a 32-byte key
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")  # safe as the name of a folder on any system
 # Control characters move the cursor of a terminal, so no text may hold one (SPEC 2.4).
@@ -34,7 +35,7 @@ class Fields:
             if key not in required and key not in optional:
                 raise FormatError(
                     f"{what}: unknown key {key!r}",
-                    hint="it may have been written by a newer version: upgrade ondevice-rec",
+                    hint=UPGRADE,
                 )
         self._table: Mapping[str, object] = table
         self._what = what
@@ -49,7 +50,7 @@ class Fields:
     def constant(self, key: str, expected: str) -> None:
         """Refuse every value but `expected`."""
         if self._table[key] != expected:
-            raise FormatError(f"{self._what}: {key} is not {expected!r}")
+            raise FormatError(f"{self._what}: {key} is not {expected!r}", hint=UPGRADE)
 
     def text(self, key: str, *, high: int, low: int = 1, lines: bool = False) -> str:
         """Return a text of `low` to `high` characters; `lines` allows newline and tab."""

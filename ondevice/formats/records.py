@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ondevice.domain import Item
 from ondevice.errors import FormatError
 from ondevice.formats import canonical, limits
-from ondevice.formats.fields import Fields, check_text
+from ondevice.formats.fields import UPGRADE, Fields, check_text
 
 MAGIC = b"ODR1"
 _HEAD = struct.Struct("<4sIII")
@@ -136,7 +136,7 @@ def decode(blob: bytes | bytearray | memoryview) -> RecordTable:
         raise FormatError(f"records take {_HEAD.size} to {limits.SHARD} bytes, got {len(blob)}")
     magic, version, rows, size = _HEAD.unpack_from(blob)
     if magic != MAGIC or version != 1:
-        raise FormatError(f"records start with {MAGIC!r} 1, not {magic!r} {version}")
+        raise FormatError(f"records start with {MAGIC!r} 1, not {magic!r} {version}", hint=UPGRADE)
     names_at = _HEAD.size + 4 * (rows + 1)
     if rows > limits.GROUP_ROWS or names_at + size > len(blob):
         raise FormatError(f"{rows} records with {size} bytes of ids do not fit the file")

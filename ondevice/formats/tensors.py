@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ondevice.errors import FormatError
 from ondevice.formats import limits
+from ondevice.formats.fields import UPGRADE
 
 F32: TypeAlias = NDArray[np.float32]
 I8: TypeAlias = NDArray[np.int8]
@@ -90,7 +91,7 @@ def decode(blob: Blob) -> Codes:
     version, rows, columns = _head(blob, CODES_MAGIC, "codes")
     _check_size(blob, rows, columns, 4 * rows + rows * columns, "codes")
     if version != 1:
-        raise FormatError(f"codes of version {version} are not known here", hint=_UPGRADE)
+        raise FormatError(f"codes of version {version} are not known here", hint=UPGRADE)
     norms = np.frombuffer(blob, "<f4", rows, _HEAD.size)
     values = np.frombuffer(blob, np.int8, rows * columns, _HEAD.size + 4 * rows)
     values = values.reshape(rows, columns)
@@ -131,9 +132,6 @@ def decode_f32(blob: Blob) -> F32:
         raise FormatError("the tensor holds a number that is not finite")
     shaped = array.reshape((rows,) if dimensions == 1 else (rows, columns))
     return _frozen(shaped.astype(np.float32, copy=False))
-
-
-_UPGRADE = "it may have been written by a newer version: upgrade ondevice-rec"
 
 
 def _head(blob: Blob, expected: bytes, what: str) -> tuple[int, int, int]:
