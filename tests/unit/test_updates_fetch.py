@@ -94,8 +94,8 @@ def test_a_file_arrives_and_the_request_says_nothing_of_the_device(tmp_path: Pat
     assert names(tmp_path) == ["f"]
     lines = server.requests[0].decode().split("\r\n")
     assert lines[0] == "GET /a/b HTTP/1.1"
-    names = {line.partition(":")[0].lower() for line in lines[1:] if line}
-    assert names == {"host", "accept-encoding", "connection"}
+    headers = {line.partition(":")[0].lower() for line in lines[1:] if line}
+    assert headers == {"host", "accept-encoding", "connection"}
     assert "Accept-Encoding: identity" in lines
     assert door.bytes_sent() - before == sum(map(len, server.requests))
 
@@ -159,9 +159,13 @@ def test_a_slow_drip_is_given_up(first: bytes, drop: bytes) -> None:
         fetch(server.url, limit=1 << 20, patience=QUICK)
 
 
+def silent(connection: socket.socket, stop: threading.Event) -> None:
+    stop.wait(20)
+
+
 def test_silence_is_given_up() -> None:
     with (
-        serving(lambda connection, stop: stop.wait(20) and None) as server,
+        serving(silent) as server,
         pytest.raises(TrustError, match="sends too slowly: 0 bytes"),
     ):
         fetch(server.url, limit=100, patience=Patience(stall=0.3))
