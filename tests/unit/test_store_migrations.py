@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ondevice.errors import IntegrityError
-from ondevice.store import migrations
+from ondevice.paths import Home
+from ondevice.store import Store, migrations
 from ondevice.store.connection import Connection
 
 KEY = bytes(32)
@@ -65,6 +66,19 @@ def test_a_migration_that_fails_leaves_nothing(
         migrations.migrate(connection)
     assert schema(connection) == []
     connection.close()
+
+
+def test_a_store_of_an_older_program_is_upgraded_when_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    Store.open(home).close()
+    step = ("a later table", "create table later (a integer) strict")
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, step))
+    for _ in range(2):
+        with Store.open(home) as store:
+            store.verify()
+            assert store._db.rows("select * from later") == []
 
 
 LEDGER = "insert into ledger values ({}, x'00', {}, zeroblob(32))"
