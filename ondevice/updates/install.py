@@ -292,8 +292,12 @@ def _believed(home: Home, catalogue: str, keys: KeyRing) -> tuple[Installed, "Ma
         heads[name] = shelf.read_file(one.folder / name, limit=target.length)
         target.verify(heads[name])
     manifest = staging.open_manifest(heads, _group_key(keys, catalogue), catalogue)
-    if manifest.version != one.version:
-        raise TrustError(f"'{catalogue}' claims to be version {one.version} and is not")
+    shown = (one.version, one.items, one.title, one.scenario)
+    if shown != (manifest.version, manifest.items, manifest.title, manifest.scenario):
+        raise TrustError(
+            f"what this device notes about '{catalogue}' is not what its publisher signed",
+            hint="update it; if that fails, remove it and join again",
+        )
     return one, manifest
 
 

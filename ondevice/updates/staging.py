@@ -100,7 +100,7 @@ def stage(
     staging.mkdir(parents=True, exist_ok=True)
     try:
         targets = trust.targets(state)
-        heads = heads_of(url, targets, catalogue, staging)
+        heads = heads_of(url, targets, catalogue, present.folder if present else staging)
         manifest = open_manifest(heads, private, catalogue)
         if present is not None:
             _newer(manifest, present)
