@@ -9,8 +9,8 @@ CLIENT = .venv/.client
 DEV = .venv/.dev
 SERVER = .venv-server/.server
 
-.PHONY: help setup run test test-slow test-client test-server lint lint-client lint-server format \
-	check bench demo-bundle screenshots clean
+.PHONY: help setup run test test-slow test-client test-server check bench format demo-bundle \
+	screenshots clean lint lint-ruff lint-types lint-types-server lint-layers lint-spelling
 .DELETE_ON_ERROR:
 
 help:
@@ -47,17 +47,23 @@ test-slow: $(DEV) $(SERVER)
 		[ $$code -eq 5 ] || status=$$code; }; \
 	exit $$status
 
-lint: lint-client lint-server
+lint: lint-ruff lint-types lint-types-server lint-layers lint-spelling
 
-lint-client: $(DEV)
+lint-ruff: $(DEV)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check --quiet .
-	.venv/bin/mypy ondevice tests --exclude tests/server
-	.venv/bin/lint-imports --no-cache
-	.venv/bin/codespell --config .codespellrc
 
-lint-server: $(SERVER)
+lint-types: $(DEV)
+	.venv/bin/mypy ondevice tests --exclude tests/server
+
+lint-types-server: $(SERVER)
 	.venv-server/bin/mypy server_tools tests/server
+
+lint-layers: $(DEV)
+	.venv/bin/lint-imports --no-cache
+
+lint-spelling: $(DEV)
+	.venv/bin/codespell --config .codespellrc
 
 format: $(DEV)
 	.venv/bin/ruff check --fix .
