@@ -5,6 +5,7 @@ arXiv:2004.00010, Corollary 13.
 """
 
 import math
+from functools import lru_cache
 
 from ondevice.errors import ConfigError
 
@@ -39,6 +40,7 @@ def epsilon_of(rho: float, delta: float) -> float:
     return max(0.0, bound + SLACK * (1 + abs(bound)))
 
 
+@lru_cache(maxsize=64)
 def rho_of(epsilon: float, delta: float) -> float:
     """Return the largest rho (to 12 digits, from below) with `epsilon_of(rho, delta) <= epsilon`.
 

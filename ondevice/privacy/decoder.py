@@ -129,20 +129,21 @@ def noise_variance(parameters: StreamParameters, steps: int) -> float:
     """
     if steps == 0:
         return 0.0
-    squares = np.cumsum(noise_series(parameters.coefficients, parameters.half_life) ** 2)
-    energy = float(squares[min(steps, len(squares)) - 1])
+    enough = 1 << (steps - 1).bit_length()  # a young stream needs, and computes, few terms
+    series = noise_series(parameters.coefficients, parameters.half_life, enough)
+    energy = float((series[:steps] ** 2).sum())
     return parameters.sigma2 * energy / parameters.grid**2
 
 
 @lru_cache(maxsize=16)
-def noise_series(coefficients: tuple[int, ...], half_life: int) -> F64:
+def noise_series(coefficients: tuple[int, ...], half_life: int, terms: int = 1 << 62) -> F64:
     """Return b_0, b_1, ...: what one unit of noise adds to v at once, one step later, ...
 
-    Read-only. Cut after 45 half-lives, where it has fallen below 2^-45 of its start.
+    Read-only. The first `terms`, and at most 45 half-lives: there it has fallen below 2^-45.
     """
     c = _float_coefficients(coefficients)
     beta = 2.0 ** (-1.0 / half_life)
-    length = _TAIL_HALF_LIVES * half_life + 1
+    length = min(terms, _TAIL_HALF_LIVES * half_life + 1)
     padded = np.zeros(length + len(c) - 1)  # 1/C^, after len(c)-1 zeros
     series = np.zeros(length)
     last = 0.0
