@@ -1,0 +1,1 @@
+"""A large sentence encoder teaches a small one. Needs the [server] extra."""

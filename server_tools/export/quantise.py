@@ -1,0 +1,183 @@
+"""A float student becomes the folder that devices load; how far it moved is measured."""
+
+import json
+import random
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ondevice.encoder.session import MODEL, NOTE, TOKENIZER, Encoder, digest_of
+from ondevice.errors import OnDeviceError
+from server_tools.distill import corpus, sts
+from server_tools.export import graph
+from server_tools.recipe import QuantiseRecipe, Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """How the int8 encoder compares with the float student."""
+
+    texts: int
+    mean_cosine: float
+    min_cosine: float
+    spearman_float: float | None
+    spearman_int8: float | None
+    bytes_model: int
+    bytes_tokenizer: int
+
+
+def export(student: Any, tokenizer: str, recipe: Recipe, out: Path) -> str:
+    """Write model.onnx, tokenizer.json and encoder.json into `out`; returns the digest.
+
+    `student` is changed: its token-type embedding moves into the positions.
+    """
+    import onnxruntime
+    import torch
+    from tokenizers import Tokenizer
+
+    embeddings = student.embeddings
+    with torch.no_grad():
+        embeddings.position_embeddings.weight += embeddings.token_type_embeddings.weight[0]
+        embeddings.token_type_embeddings.weight.zero_()
+    width = int(student.config.hidden_size)
+    with tempfile.TemporaryDirectory(prefix="ondevice-export-") as name:
+        model = _quantised(student.eval(), recipe.quantise, Path(name), width=width)
+    out.mkdir(parents=True, exist_ok=True)
+    words = Tokenizer.from_str(tokenizer)
+    words.no_padding()
+    words.no_truncation()
+    files = {MODEL: model.SerializeToString(), TOKENIZER: tokenizer.encode()}
+    digest = digest_of(files[MODEL], files[TOKENIZER])
+    note = {
+        "schema": 1,
+        "name": recipe.name,
+        "digest": digest,
+        "recipe": recipe.digest,
+        "dimension": width,
+        "max_tokens": recipe.student.max_tokens,
+        "tokens": words.get_vocab_size(),
+        "versions": {
+            "onnx": onnx.__version__,
+            "onnxruntime": onnxruntime.__version__,
+            "torch": torch.__version__,
+        },
+    }
+    files[NOTE] = (json.dumps(note, indent=1) + "\n").encode()
+    for name, blob in files.items():
+        partial = out / f"{name}.partial"
+        partial.write_bytes(blob)
+        partial.replace(out / name)
+    return digest
+
+
+def _quantised(student: Any, recipe: QuantiseRecipe, folder: Path, *, width: int) -> Any:
+    """The student as one ONNX model with int8 weights, through `folder`."""
+    from optimum.exporters.onnx import main_export
+    from optimum.onnxruntime import ORTQuantizer
+    from optimum.onnxruntime.configuration import AutoQuantizationConfig
+
+    student.save_pretrained(folder / "float")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer warns about constants that are constant
+        main_export(
+            str(folder / "float"),
+            output=folder / "onnx",
+            task="feature-extraction",
+            library_name="transformers",
+            opset=recipe.opset,
+            no_post_process=True,
+        )
+    path = folder / "onnx" / "model.onnx"
+    model = onnx.load(path)
+    graph.drop_token_types(model)
+    graph.pool(model, width=width)
+    onnx.save(model, path)
+    config = AutoQuantizationConfig.avx2(
+        is_static=False,
+        per_channel=recipe.per_channel,
+        reduce_range=recipe.reduce_range,
+        operators_to_quantize=["MatMul"],
+    )
+    quantizer = ORTQuantizer.from_pretrained(folder / "onnx", file_name="model.onnx")
+    quantizer.quantize(save_dir=folder / "int8", quantization_config=config)
+    model = onnx.load(folder / "int8" / "model_quantized.onnx")
+    graph.shrink_words(model)
+    graph.check(model)
+    return model
+
+
+def held_out(
+    corpora: Sequence[corpus.Corpus], pool: Sequence[str], *, size: int, seed: int
+) -> list[str]:
+    """Lines that no text of the pool contains, evenly from all corpora."""
+    rng, learnt = random.Random(seed), "\n".join(pool)
+    found: list[str] = []
+    for each in corpora:
+        want = -(-size // max(1, len(corpora)))
+        lines = rng.sample(each.lines, min(len(each.lines), 20 * want))
+        fresh = (line for line in lines if line not in learnt)
+        found.extend(line for line, _ in zip(fresh, range(want), strict=False))
+    rng.shuffle(found)
+    return found[:size]
+
+
+def compare(
+    encoder: Encoder,
+    folder: Path,
+    float_encode: Callable[[Sequence[str]], Any],
+    texts: Sequence[str],
+    pairs: sts.Pairs | None,
+) -> Parity:
+    """Measure the int8 encoder against the float student on texts neither has learnt from."""
+    ours = encoder.encode(texts).astype(np.float64)
+    theirs = np.asarray(float_encode(texts), dtype=np.float64)
+    cosines = (ours * theirs).sum(1)
+    return Parity(
+        texts=len(texts),
+        mean_cosine=round(float(cosines.mean()), 5),
+        min_cosine=round(float(cosines.min()), 5),
+        spearman_float=round(sts.spearman(pairs, float_encode), 4) if pairs else None,
+        spearman_int8=round(sts.spearman(pairs, encoder.encode), 4) if pairs else None,
+        bytes_model=(folder / MODEL).stat().st_size,
+        bytes_tokenizer=(folder / TOKENIZER).stat().st_size,
+    )
+
+
+def require(parity: Parity, recipe: QuantiseRecipe) -> None:
+    """Fail the build when the int8 encoder is too far from the student, or too large.
+
+    Raises:
+        OnDeviceError: a bound of the recipe is broken; the message names it.
+    """
+    size = parity.bytes_model + parity.bytes_tokenizer
+    for name, value, bound, broken in (
+        (
+            "mean cosine",
+            parity.mean_cosine,
+            recipe.parity_mean,
+            parity.mean_cosine < recipe.parity_mean,
+        ),
+        (
+            "smallest cosine",
+            parity.min_cosine,
+            recipe.parity_min,
+            parity.min_cosine < recipe.parity_min,
+        ),
+        ("size in bytes", size, recipe.max_bytes, size > recipe.max_bytes),
+    ):
+        if broken:
+            raise OnDeviceError(
+                f"the int8 encoder's {name} is {value}, the recipe's bound is {bound}",
+                hint="see [quantise] of the recipe; nothing has replaced the encoder in place",
+            )
+
+
+def table(parity: Parity) -> dict[str, Any]:
+    """The report as JSON values."""
+    return asdict(parity)
