@@ -15,7 +15,7 @@ from ondevice.errors import NotReadyError
 from ondevice.paths import Home, bundled, default_home
 
 if TYPE_CHECKING:
-    from ondevice.encoder import Encoder
+    from ondevice.encoder.session import Encoder
     from ondevice.formats.catalogue import Catalogue
     from ondevice.formats.space import Space
     from ondevice.store import Store
@@ -62,7 +62,7 @@ class Session:
     @cached_property
     def encoder(self) -> "Encoder":
         """The shipped encoder."""
-        from ondevice.encoder import Encoder
+        from ondevice.encoder.session import Encoder
 
         return Encoder.load(bundled("encoder"))
 
@@ -71,7 +71,7 @@ class Session:
         """The space that ships with the package; free text without a catalogue lives here."""
         from ondevice.formats import space
 
-        return space.read(bundled("space") / "base")
+        return space.read(bundled("space"))
 
     def installed(self) -> list["Installed"]:
         """Every catalogue on this device: the person's own first, then the samples."""
