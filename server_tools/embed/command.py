@@ -44,7 +44,6 @@ def build(
     A build that was stopped goes on where it was. The same input gives the same bytes.
     """
     from ondevice.encoder.session import Encoder
-
     from ondevice.paths import bundled
     from server_tools import sources
     from server_tools.embed import local
@@ -81,13 +80,13 @@ def build(
 def preview(folder: Path, text: str, limit: int) -> None:
     """Rank the items of the build in DIR by how near they are to TEXT."""
     import numpy as np
-    from ondevice.encoder.session import Encoder
 
+    from ondevice.encoder.session import Encoder
     from ondevice.formats import space
     from ondevice.paths import bundled
     from server_tools.embed import local
 
-    catalogue = local.load(folder, space.read(bundled("space")))
+    catalogue = local.load(folder, lambda: space.read(bundled("space")))
     query = catalogue.space.project(Encoder.load(bundled("encoder")).encode([text]))[0]
     cosines = catalogue.unit() @ query
     for row in np.argsort(-cosines, kind="stable")[:limit]:

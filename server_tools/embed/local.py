@@ -164,19 +164,19 @@ def read_manifest(folder: Path) -> Manifest:
     return built
 
 
-def load(folder: Path, base: Space) -> Catalogue:
+def load(folder: Path, base: Callable[[], Space]) -> Catalogue:
     """Return the build in `folder` as a device would see it.
 
     Args:
         folder: a build.
-        base: the space of builds that carry none.
+        base: gives the space of builds that carry none.
 
     Raises:
         ConfigError, FormatError: as `read`, or the build is in another space than `base`.
     """
     built, found = read(folder)
     own = found.get("space")
-    return Catalogue.from_parts(built, found, base if own is None else space.decode(own))
+    return Catalogue.from_parts(built, found, base() if own is None else space.decode(own))
 
 
 def _check(items: Sequence[Item], encoder: TextEncoder, into: Space, out: Path) -> None:

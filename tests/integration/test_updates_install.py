@@ -203,7 +203,8 @@ def test_a_new_device_installs_nothing_of_it(
     assert not [name for name in snapshot(device.home.catalogues) if name != ".lock"]
 
 
-@pytest.mark.parametrize("interfere", INTERFERENCE)
+# The envelope has not changed, so a device that has it never asks for the damaged one.
+@pytest.mark.parametrize("interfere", [i for i in INTERFERENCE if i is not wrapped])
 def test_a_device_that_has_a_version_keeps_it(
     interfere: Any, publisher: Publisher, joined: Device
 ) -> None:
