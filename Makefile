@@ -54,10 +54,10 @@ lint-ruff: $(DEV)
 	.venv/bin/ruff format --check --quiet .
 
 lint-types: $(DEV)
-	.venv/bin/mypy ondevice tests --exclude tests/server
+	.venv/bin/mypy --explicit-package-bases ondevice tests --exclude tests/server
 
 lint-types-server: $(SERVER)
-	.venv-server/bin/mypy server_tools tests/server
+	.venv-server/bin/mypy --explicit-package-bases server_tools tests/server
 
 lint-layers: $(DEV)
 	.venv/bin/lint-imports --no-cache
@@ -77,7 +77,7 @@ demo-bundle: $(SERVER)
 	.venv-server/bin/python -m server_tools.publish.demo
 
 screenshots: $(DEV)
-	.venv/bin/python -m tests.tui.screenshots ondevice/docs/screenshots
+	.venv/bin/python tests/bench/screenshots.py ondevice/docs/screenshots
 
 clean:
 	rm -rf .venv .venv-server .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
