@@ -1,0 +1,193 @@
+"""The protocols `users` and `zero-shot`: who is asked, what is compared, in which settings.
+
+Both use the same devices. `users` lets recommenders learn from the publisher's users; `zero-shot`
+only lets them read texts, so ours has no bias there.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ondevice.errors import ConfigError
+from ondevice.formats.space import Space
+from ondevice.formats.tensors import F32
+from server_tools.evaluate import baselines, bias, ours
+from server_tools.evaluate.data import Dataset, Device, Split, split
+from server_tools.evaluate.measure import F64, Bench, Measured, Row, Scorer
+from server_tools.evaluate.ours import Mechanism, Recommender
+
+DRAWS = 600  # lists at each epsilon, at least: few devices are asked again with other noise
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Report:
+    """What one run measured."""
+
+    dataset: str
+    protocol: str
+    seed: int
+    split: Split
+    items: int
+    space: Space
+    rows: tuple[Row, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """The JSON document."""
+        return {
+            "schema": 1,
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "users": len(self.split.devices),
+            "items": self.items,
+            "publisher_users": len(self.split.publisher),
+            "minimum": self.split.minimum,
+            "seed": self.seed,
+            "space": {"name": self.space.name, "digest": self.space.digest},
+            "rows": [row.as_dict() for row in self.rows],
+        }
+
+
+def run(
+    dataset: Dataset,
+    *,
+    protocol: str,
+    space: Space,
+    vectors: F32,
+    epsilons: Sequence[float],
+    seed: int = 0,
+    teacher: Callable[[], F32] | None = None,
+    with_baselines: bool = False,
+    say: Say = lambda _: None,
+) -> Report:
+    """Measure ours, and the baselines if wanted.
+
+    Args:
+        dataset: n items and their users.
+        protocol: "users" or "zero-shot".
+        space: ours.
+        vectors: (n, e), of the space's encoder.
+        epsilons: for life; infinite for no noise.
+        seed: of the split and of the noise.
+        teacher: makes the teacher's vectors (n, e).
+        with_baselines: measure them too.
+        say: told what is going on.
+
+    Raises:
+        ConfigError: another protocol, or too few users.
+    """
+    if protocol == "official":
+        raise ConfigError(
+            "the protocol 'official' trains a head, which this version does not do yet",
+            hint="choose --protocol users or zero-shot",
+        )
+    if protocol not in {"users", "zero-shot"}:
+        raise ConfigError(f"there is no protocol '{protocol}'", hint="users or zero-shot")
+    parts = split(dataset, seed=seed)
+    n = len(dataset.items)
+    bench = bench_of(parts.devices, baselines.counts(parts.publisher, n), vectors)
+    say(f"{dataset.name}: {n} items, {len(parts.devices)} devices, >= {parts.minimum} positives")
+    nothing = np.zeros(n, dtype=np.float32)
+    recommender = Recommender.of(dataset, space, vectors, nothing)
+    if protocol == "users":
+        say("bias: learning how much popularity counts")
+        recommender = recommender.with_bias(bias.learn(recommender, parts.publisher, seed=seed))
+    rows: list[Row] = []
+    for row in _ours(recommender, bench, epsilons, seed=seed):
+        say(_line(row))
+        rows.append(row)
+    if with_baselines:
+        for name, make in _baselines(dataset, parts, bench, vectors, teacher):
+            rows.append(row_of(name, bench.figures(make())))
+            say(_line(rows[-1]))
+    return Report(
+        dataset=dataset.name,
+        protocol=protocol,
+        seed=seed,
+        split=parts,
+        items=n,
+        space=space,
+        rows=tuple(rows),
+    )
+
+
+def bench_of(devices: Sequence[Device], popularity: F64, vectors: F32) -> Bench:
+    """Return a bench whose lists' diversity is measured in centred encoder `vectors` (n, e)."""
+    centred = vectors - vectors.mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    units = centred / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return Bench(devices=devices, popularity=popularity, vectors=units.astype(np.float32))
+
+
+def row_of(name: str, measured: Measured) -> Row:
+    """Return the row of something that releases nothing."""
+    return Row(name=name, figures=measured.total(), deciles=measured.deciles())
+
+
+def _ours(
+    recommender: Recommender, bench: Bench, epsilons: Sequence[float], *, seed: int
+) -> Iterator[Row]:
+    space = recommender.catalogue.space
+    for epsilon in sorted(epsilons, reverse=True):
+        shipped = ours.factorised(space, epsilon)
+        yield _released(recommender, bench, shipped, "ours", seed=seed)
+        yield _released(recommender, bench, shipped, "ours_shared", seed=seed)
+        if math.isfinite(epsilon):
+            for other in (ours.fresh_noise(space, epsilon), ours.single_release(space, epsilon)):
+                yield _released(recommender, bench, other, other.name, seed=seed)
+
+
+def _released(
+    recommender: Recommender, bench: Bench, mechanism: Mechanism, name: str, *, seed: int
+) -> Row:
+    """Measure lists of released profiles, with enough draws of the noise."""
+    noisy = math.isfinite(mechanism.epsilon)
+    repeats = math.ceil(DRAWS / len(bench.devices)) if noisy else 1
+    generator = np.random.default_rng((seed, 2))  # the same noise for both views
+
+    def score(device: Device) -> F64:
+        return recommender.scores(recommender.profile(device.behaviours, mechanism, generator))
+
+    shared = name == "ours_shared"
+    measured = bench.figures(score, exclude_seen=not shared)
+    for _ in range(1, repeats):
+        measured += bench.figures(score, exclude_seen=not shared)
+    once = ours.single_release(recommender.catalogue.space, mechanism.epsilon)
+    return Row(
+        name=name,
+        epsilon=mechanism.epsilon,
+        view="shared" if shared else "owner",
+        figures=measured.total(),
+        deciles=measured.deciles(),
+        noise_std=mechanism.noise_std,
+        more={"noise_over_single": round(mechanism.noise_std / once.noise_std, 4)} if noisy else {},
+    )
+
+
+def _baselines(
+    dataset: Dataset,
+    parts: Split,
+    bench: Bench,
+    vectors: F32,
+    teacher: Callable[[], F32] | None,
+) -> Iterator[tuple[str, Callable[[], Scorer]]]:
+    n, publisher = len(dataset.items), parts.publisher
+    yield "popularity", lambda: baselines.popularity(publisher, n)
+    yield "tfidf", lambda: baselines.tfidf(dataset.texts)
+    yield "itemknn", lambda: baselines.itemknn(publisher, n)
+    yield (
+        "ease",
+        lambda: baselines.ease(
+            publisher, n, lambda devices: bench_of(devices, bench.popularity, vectors)
+        ),
+    )
+    yield "zero_shot", lambda: baselines.cosine(vectors)
+    if teacher is not None:
+        yield "teacher", lambda: baselines.cosine(teacher())
+
+
+def _line(row: Row) -> str:
+    setting = "" if row.epsilon is None else f" epsilon {row.epsilon:g} {row.view}"
+    return f"{row.name}{setting}: NDCG@10 {row.figures.ndcg:.4f}"
