@@ -62,7 +62,7 @@ def _configuration(root: Path) -> Finding:
 
 
 def _encoder(_: Path) -> Finding:
-    from ondevice.encoder import Encoder
+    from ondevice.encoder.session import Encoder
 
     encoder = Encoder.load(bundled("encoder"))
     vector = encoder.encode(["a short text"])

@@ -26,10 +26,10 @@ class BaseRecipe:
     """Everything that decides the base space besides the encoder and the catalogues."""
 
     name: str = "base"
-    dimension: int = 128
-    whitening: float = 0.5  # exponent: 0 keeps the spread of the texts, 0.5 evens it out
+    dimension: int = 48
+    whitening: float = 0.0  # exponent: 0 keeps the spread of the texts, 0.5 evens it out
     half_life: int = 64  # steps
-    temperature: float = 1.0  # scores read as cosines
+    temperature: float = 10.0  # scores read as tenths of a cosine
     people: int = 3000  # simulated
     shortest: int = 20  # behaviours of a simulated person, at least
     longest: int = 80  # and at most
