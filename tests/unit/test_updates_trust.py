@@ -48,6 +48,7 @@ def test_an_honest_release_is_believed(state: TrustState, publisher: Signers) ->
 
     assert sorted(trust.targets(newer)) == ["shop/0", "shop/1"]
     assert trust.expires(newer) == NOW + timedelta(days=7)
+    assert (trust.snapshot_version(newer), trust.targets_version(newer)) == (6, 6)
     trust.recheck(newer)
     trust.targets(newer)["shop/1"].verify(b"x")
     with pytest.raises(TrustError, match="not the file"):
