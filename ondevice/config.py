@@ -47,7 +47,9 @@ def load(path: Path) -> Config:
     except FileNotFoundError:
         return Config(origin={f.name: "default" for f in fields(Config) if f.name != "origin"})
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}", hint="check the file, or remove it") from error
+        raise ConfigError(
+            f"cannot read {path}: {error}", hint="check the file, or remove it"
+        ) from error
     return parse(text, origin=str(path))
 
 

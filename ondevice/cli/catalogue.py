@@ -8,7 +8,13 @@ from ondevice.cli.common import Output, common, table
 from ondevice.service.catalogues import Entry
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  ondevice-rec catalogue list
+  ondevice-rec catalogue add club.invite
+"""
+)
 def catalogue() -> None:
     """Catalogues on this device."""
 

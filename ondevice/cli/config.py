@@ -9,7 +9,7 @@ from ondevice.config import load
 from ondevice.paths import Home
 
 
-@click.group()
+@click.group(epilog="\b\nExamples:\n  ondevice-rec config path\n  ondevice-rec config show\n")
 def config() -> None:
     """The configuration file."""
 

@@ -5,7 +5,13 @@ import click
 from ondevice.cli.common import Output, bar, common, table
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  ondevice-rec profile show
+  ondevice-rec profile show --catalogue shop
+"""
+)
 def profile() -> None:
     """Look at the private profile, as others could see it."""
 
