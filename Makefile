@@ -89,6 +89,7 @@ clean:
 $(CLIENT): pyproject.toml requirements/client.txt requirements/venv.sh
 	@sh requirements/venv.sh .venv
 	@started=$$(date +%s); .venv/bin/python $(PIP) -c requirements/client.txt -e . \
+	&& .venv/bin/python -m compileall -q ondevice \
 	&& echo "client ready: $$(( $$(date +%s) - started )) s," \
 		"$$(du -sm .venv | cut -f1) MB in .venv" >&2
 	@touch $@
