@@ -27,4 +27,4 @@ def search(*, text: tuple[str, ...], limit: int, catalogue: str | None, out: Out
         out.document({"catalogue": found.catalogue, "items": items_as_json(found.items)})
         return
     for shown in found.items:
-        click.echo(f"{shown.rank:>3} {shown.score:6.3f}  {shown.item.title}")
+        click.echo(f"{shown.rank:>3} {shown.score:6.3f}  {shown.item.title}  [{shown.item.id}]")
