@@ -201,3 +201,11 @@ def test_enough_is_left_for_the_person_to_discover(catalogue: str) -> None:
     assert categories <= {item.category for item in found}
     assert sum(item.category in categories and item.id not in seen for item in found) >= 12
     assert sum(item.category in categories for item in found) <= len(found) / 2
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES)
+def test_the_readme_counts_right(catalogue: str) -> None:
+    readme = (DEMO / "README.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| `{catalogue}` \| [^|]+ \| (\d+) \|", readme, re.MULTILINE)
+    assert row
+    assert int(row[1]) == len(items(catalogue))
