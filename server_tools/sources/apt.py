@@ -45,7 +45,7 @@ def _query(pattern: str) -> str:
     )
     if done.returncode:
         raise ConfigError(
-            f"dpkg-query: {done.stderr.decode('utf-8', 'replace').strip()}",
+            done.stderr.decode("utf-8", "replace").strip() or "dpkg-query failed",
             hint="leave the pattern out, or quote it: 'apt:python3-*'",
         )
     return done.stdout.decode("utf-8", "replace")
