@@ -13,16 +13,15 @@ from ondevice.errors import OnDeviceError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "base-space": ("server_tools.head.command:base_space", "Fit the space that devices have."),
     "build": ("server_tools.embed.command:build", "Embed a catalogue into shards."),
-    "devices": ("server_tools.publish.command:devices", "Say which devices may read."),
+    "demo-bundle": ("server_tools.publish.command:demo_bundle", "Rebuild the sample catalogues."),
     "distill": ("server_tools.distill.command:distill", "Teach a small encoder."),
     "evaluate": ("server_tools.evaluate.command:evaluate", "Measure recommendations."),
     "evaluate-encoder": ("server_tools.evaluate.encoder:evaluate_encoder", "Measure encoders."),
     "invite": ("server_tools.publish.command:invite", "Write an invite file."),
-    "keys": ("server_tools.publish.command:keys", "Make and rotate signing keys."),
+    "keys": ("server_tools.publish.command:keys", "Make signing keys."),
     "preview": ("server_tools.embed.command:preview", "Search a build before it is published."),
     "publish": ("server_tools.publish.command:publish", "Encrypt, sign and lay out a build."),
     "quantize": ("server_tools.export.command:quantize", "Turn a student into int8 ONNX."),
-    "train-head": ("server_tools.head.command:train_head", "Learn a space from histories."),
 }
 
 HEAVY = frozenset(

@@ -238,22 +238,23 @@ def _entries(session: Session, behaviours: list[Behaviour]) -> "list[Entry]":
     from ondevice.profile.steps import step_of
     from ondevice.store import Entry
 
-    texts = [b.text for b in behaviours if not _known_item(session, b)]
-    encoded = iter(session.encoder.encode(texts)) if texts else iter(())
     entries = []
+    streams: dict[int, Stream] = {}  # by the identity of the loaded space
     for behaviour in behaviours:
         space = _space(session, behaviour)
+        if id(space) not in streams:
+            streams[id(space)] = ensure_stream(session, space)
         if _known_item(session, behaviour):
             catalogue = session.catalogue(behaviour.catalogue or "")
             vector, x = None, catalogue.unit([catalogue.records.row(behaviour.item or "")])[0]
         else:
-            vector = next(encoded)
-            x = space.project(vector[None])[0]
+            encoded, projected = session.embed(space, [behaviour.text])
+            vector, x = encoded[0], projected[0]
         entries.append(
             Entry(
                 behaviour=behaviour,
                 vector=vector,
-                stream=ensure_stream(session, space),
+                stream=streams[id(space)],
                 step=step_of(x, session.config.weights[behaviour.kind]),
             )
         )
@@ -275,8 +276,8 @@ def _space(session: Session, behaviour: Behaviour) -> "Space":
 
 def _row_maker() -> "RowMaker":
     from ondevice.privacy import decoder
-    from ondevice.privacy.stream import row
     from ondevice.privacy.randomness import SystemRandomness
+    from ondevice.privacy.stream import row
     from ondevice.store import Row
 
     randomness = SystemRandomness()

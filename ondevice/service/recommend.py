@@ -102,7 +102,7 @@ def search(session: Session, text: str, *, catalogue: str | None = None, limit: 
     from ondevice.ranking.score import scores, top_k
 
     chosen = session.pick(catalogue)
-    vector = chosen.space.project(session.encoder.encode([clean(text)]))[0]
+    vector = session.embed(chosen.space, [clean(text)])[1][0]
     values = scores(
         vector.astype(np.float64),
         chosen.codes,

@@ -4,7 +4,7 @@ Everything is opened at first use: a command that needs no encoder never loads O
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ondevice.encoder.session import Encoder
     from ondevice.formats.catalogue import Catalogue
     from ondevice.formats.space import Space
+    from ondevice.formats.tensors import F32
     from ondevice.store import Store
     from ondevice.updates.install import Installed
 
@@ -65,6 +66,23 @@ class Session:
         from ondevice.encoder.session import Encoder
 
         return Encoder.load(bundled("encoder"))
+
+    def embed(self, space: "Space", texts: "Sequence[str]") -> "tuple[F32, F32]":
+        """Encode `texts` and bring them into `space`.
+
+        Returns:
+            Unit vectors of the encoder, (n, 384), and of the space, (n, d).
+
+        Raises:
+            NotReadyError: the space belongs to another encoder than the one installed here.
+        """
+        if space.encoder != self.encoder.digest:
+            raise NotReadyError(
+                f"the space '{space.name}' was made for another encoder than this program has",
+                hint="upgrade ondevice-rec, or ask the publisher to build the catalogue again",
+            )
+        encoded = self.encoder.encode(texts)
+        return encoded, space.project(encoded)
 
     @cached_property
     def base_space(self) -> "Space":
