@@ -63,7 +63,7 @@ def load(work: Path, recipe: Recipe) -> tuple[Progress, dict[str, Any]]:
             cpu_seconds=saved["cpu_seconds"],
             measured=[(int(views), float(value)) for views, value in saved["measured"]],
         )
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+    except Exception as error:  # the reader of damaged bytes raises whatever it stumbles over
         raise FormatError(
             f"the checkpoint {path} is damaged: {error}", hint="remove it to start anew"
         ) from error

@@ -58,6 +58,19 @@ def pool(model: Any, *, width: int) -> None:
     )
 
 
+def activation_products(model: Any) -> list[str]:
+    """Names of the products of two activations (inside attention), which stay float.
+
+    They have no weights to shrink, and two ranges found at run time cost more than they save.
+    """
+    weights = {each.name for each in model.graph.initializer}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "MatMul" and weights.isdisjoint(node.input)
+    ]
+
+
 def shrink_words(model: Any) -> None:
     """Store the word embeddings as int8 with one scale a row: 8 bits each, read only where used.
 

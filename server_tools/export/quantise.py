@@ -78,6 +78,7 @@ def export(student: Any, tokenizer: str, recipe: Recipe, out: Path) -> str:
 
 def _quantised(student: Any, recipe: QuantiseRecipe, folder: Path, *, width: int) -> Any:
     """The student as one ONNX model with int8 weights, through `folder`."""
+    from onnxruntime.quantization import QuantType
     from optimum.exporters.onnx import main_export
     from optimum.onnxruntime import ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
@@ -103,7 +104,9 @@ def _quantised(student: Any, recipe: QuantiseRecipe, folder: Path, *, width: int
         per_channel=recipe.per_channel,
         reduce_range=recipe.reduce_range,
         operators_to_quantize=["MatMul"],
+        nodes_to_exclude=graph.activation_products(model),
     )
+    config.weights_dtype = QuantType.QInt8  # u8 x s8 has the faster kernels
     quantizer = ORTQuantizer.from_pretrained(folder / "onnx", file_name="model.onnx")
     quantizer.quantize(save_dir=folder / "int8", quantization_config=config)
     model = onnx.load(folder / "int8" / "model_quantized.onnx")
