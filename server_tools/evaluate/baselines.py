@@ -5,6 +5,7 @@
 None of them keeps anything private.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,7 +70,9 @@ def itemknn(histories: Histories, items: int) -> Scorer:
     from implicit.nearest_neighbours import CosineRecommender
 
     model = CosineRecommender(K=NEIGHBOURS, num_threads=1)
-    model.fit(_matrix(histories, items), show_progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a conversion that is its own
+        model.fit(_matrix(histories, items), show_progress=False)
     near: Any = model.similarity.tocsr()
 
     def score(one: Device) -> F64:

@@ -15,7 +15,7 @@ from ondevice.formats.tensors import F32
 from server_tools.evaluate.baselines import counts
 from server_tools.evaluate.data import Device, device
 from server_tools.evaluate.measure import F64
-from server_tools.evaluate.ours import Recommender, factorised
+from server_tools.evaluate.ours import Recommender, Releases, factorised
 
 EPSILONS = (math.inf, 8.0, 4.0, 2.0, 1.0)  # one bias serves all of them
 USERS = 250  # more add nothing to two numbers
@@ -35,15 +35,10 @@ def learn(ours: Recommender, histories: Sequence[Sequence[int]], *, seed: int) -
     halves = [device(str(k), tuple(rows)) for k, rows in enumerate(histories)]
     popular = np.log1p(counts([half.behaviours for half in halves], n))
     chosen = [halves[k] for k in generator.permutation(len(halves))[:USERS]]
-    mechanisms = [factorised(space, epsilon) for epsilon in EPSILONS]
+    releases = [Releases(ours, factorised(space, epsilon), generator) for epsilon in EPSILONS]
     units = ours.catalogue.unit().astype(np.float64)
     profiles = np.stack(
-        [
-            ours.profile(
-                one.behaviours, mechanisms[generator.integers(len(mechanisms))], generator
-            ).u
-            for one in chosen
-        ]
+        [releases[generator.integers(len(releases))].profile(one.behaviours).u for one in chosen]
     )
     tau, scale = _most_likely(profiles @ units.T, popular, chosen)
     bias = scale / max(tau, LEAST_TAU) * space.temperature

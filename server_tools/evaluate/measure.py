@@ -92,29 +92,30 @@ class Bench:
     popularity: F64  # (n,), how many of the publisher's users chose each item
     vectors: F32  # (n, e), unit rows: what diversity is measured in
 
-    def figures(self, scorer: Scorer, *, exclude_seen: bool = True) -> "Measured":
-        """Rank all items for every device and measure the lists."""
-        lists = []
+    def figures(self, scorer: Scorer) -> "Measured":
+        """Rank all items for every device, leaving out what it has seen."""
+        return self.views(scorer)[0]
+
+    def views(self, scorer: Scorer) -> "tuple[Measured, Measured]":
+        """Rank all items for every device: without what it has seen, and with it."""
+        owner, shared = [], []
         for device in self.devices:
-            seen = device.behaviours if exclude_seen else ()
-            lists.append(top_k(scorer(device), DEEP, seen).tolist())
-        return Measured(bench=self, devices=self.devices, lists=lists)
+            scores = scorer(device)
+            owner.append(top_k(scores, DEEP, device.behaviours).tolist())
+            shared.append(top_k(scores, DEEP).tolist())
+        return (
+            Measured(bench=self, devices=self.devices, lists=owner),
+            Measured(bench=self, devices=self.devices, lists=shared),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One list for each device; several of them can be joined (repeated noise)."""
+    """One list for each device."""
 
     bench: Bench
     devices: Sequence[Device]
     lists: Sequence[Sequence[int]]
-
-    def __add__(self, other: "Measured") -> "Measured":
-        return Measured(
-            bench=self.bench,
-            devices=[*self.devices, *other.devices],
-            lists=[*self.lists, *other.lists],
-        )
 
     def total(self) -> Figures:
         """Over all devices."""
@@ -152,3 +153,12 @@ class Measured:
             novelty=mean([metrics.novelty(ranked, self.bench.popularity) for ranked in shown]),
             diversity=mean([metrics.diversity(self.bench.vectors[ranked]) for ranked in shown]),
         )
+
+
+def join(parts: Sequence[Measured]) -> Measured:
+    """Put measurements on one bench together: the same devices under other noise."""
+    return Measured(
+        bench=parts[0].bench,
+        devices=[device for part in parts for device in part.devices],
+        lists=[ranked for part in parts for ranked in part.lists],
+    )

@@ -6,7 +6,7 @@ Only the noise differs: it comes from a seeded generator, through the vectorised
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from ondevice.formats.catalogue import Catalogue
 from ondevice.formats.space import Space
 from ondevice.formats.tensors import F32
 from ondevice.privacy import decoder, stream
-from ondevice.privacy.decoder import Decoded
 from ondevice.privacy.randomness import Randomness
 from ondevice.privacy.stream import StreamParameters
 from ondevice.profile import simulate
@@ -108,45 +107,60 @@ class Recommender:
 
     def with_bias(self, bias: F32) -> "Recommender":
         """The same items with another bias (n,)."""
-        old = self.catalogue
-        return Recommender(
-            catalogue=Catalogue(
-                manifest=old.manifest,
-                codes=old.codes,
-                inverse_norms=old.inverse_norms,
-                bias=bias.astype(np.float32),
-                records=old.records,
-                space=old.space,
-            ),
-            steps=self.steps,
-            weight=self.weight,
-        )
-
-    def profile(
-        self, behaviours: Sequence[int], mechanism: Mechanism, generator: np.random.Generator
-    ) -> Profile:
-        """Release the rows of one person's `behaviours`, oldest first, and decode them."""
-        parameters = mechanism.parameters
-        steps = self.steps[list(behaviours)]
-        noisy = math.isfinite(mechanism.epsilon)
-        if noisy and not mechanism.once:
-            z = simulate.noise(parameters.sigma2, steps.shape, generator)
-            v = simulate.values(parameters, steps, z)
-        else:
-            v = simulate.values(parameters, steps)
-            if noisy:
-                variance = mechanism.noise_variance(len(steps))
-                drawn = simulate.noise(round(variance * parameters.grid**2), v.shape, generator)
-                v = v + drawn / parameters.grid
-        decoded = simulate.decoded(parameters, v, len(steps), noisy=noisy)
-        if mechanism.once and noisy:
-            decoded = _with_variance(decoded, mechanism.noise_variance(len(steps)))
-        return profile(decoded, self.catalogue.space, weight_mean=self.weight)
+        catalogue = replace(self.catalogue, bias=bias.astype(np.float32))
+        return replace(self, catalogue=catalogue)
 
     def scores(self, released: Profile) -> F64:
         """Score every item as both views do, before anything is left out."""
         c = self.catalogue
         return scores(released.u, c.codes, c.inverse_norms, c.bias, released.temperature)
+
+
+class Releases:
+    """Profiles of many people by one mechanism.
+
+    How a sum is decoded depends on the number of steps alone, so the device's `profile` is asked
+    once for each number, and its prior and gain are used again: the same numbers, in less time.
+    """
+
+    def __init__(
+        self, ours: Recommender, mechanism: Mechanism, generator: np.random.Generator
+    ) -> None:
+        self._ours, self._mechanism, self._generator = ours, mechanism, generator
+        self._decoded: dict[int, Profile] = {}
+
+    def profile(self, behaviours: Sequence[int]) -> Profile:
+        """Release the rows of one person's `behaviours`, oldest first, and decode them."""
+        v = self._released(self._ours.steps[list(behaviours)])
+        typical = self._decoded.get(len(behaviours))
+        if typical is None:
+            typical = self._decoded[len(behaviours)] = self._decode(v, len(behaviours))
+        return replace(typical, v=v, u=typical.prior + typical.gain @ v)
+
+    def scores(self, behaviours: Sequence[int]) -> F64:
+        """Score every item for a person who did `behaviours`."""
+        return self._ours.scores(self.profile(behaviours))
+
+    def _released(self, steps: I64) -> F64:
+        """Return v (d,), with noise, of one stream of `steps` (T, d)."""
+        mechanism, parameters = self._mechanism, self._mechanism.parameters
+        if not math.isfinite(mechanism.epsilon):
+            return simulate.values(parameters, steps)
+        if not mechanism.once:
+            z = simulate.noise(parameters.sigma2, steps.shape, self._generator)
+            return simulate.values(parameters, steps, z)
+        v = simulate.values(parameters, steps)
+        variance = round(mechanism.noise_variance(len(steps)) * parameters.grid**2)
+        return v + simulate.noise(variance, v.shape, self._generator) / parameters.grid
+
+    def _decode(self, v: F64, steps: int) -> Profile:
+        decoded = simulate.decoded(self._mechanism.parameters, v, steps)
+        variance = self._mechanism.noise_variance(steps)
+        return profile(
+            replace(decoded, noise_variance=variance),
+            self._ours.catalogue.space,
+            weight_mean=self._ours.weight,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -216,15 +230,4 @@ def _parameters(space: Space, epsilon: float, *, band: int | None = None) -> Str
         space.dimension,
         half_life=space.half_life,
         band=band,
-    )
-
-
-def _with_variance(decoded: Decoded, variance: float) -> Decoded:
-    return Decoded(
-        v=decoded.v,
-        steps=decoded.steps,
-        beta=decoded.beta,
-        noise_variance=variance,
-        weight_sum=decoded.weight_sum,
-        weight_square_sum=decoded.weight_square_sum,
     )

@@ -15,8 +15,8 @@ from ondevice.formats.space import Space
 from ondevice.formats.tensors import F32
 from server_tools.evaluate import baselines, bias, ours
 from server_tools.evaluate.data import Dataset, Device, Split, split
-from server_tools.evaluate.measure import F64, Bench, Measured, Row, Scorer
-from server_tools.evaluate.ours import Mechanism, Recommender
+from server_tools.evaluate.measure import F64, Bench, Measured, Row, Scorer, join
+from server_tools.evaluate.ours import Mechanism, Recommender, Releases
 
 DRAWS = 600  # lists at each epsilon, at least: few devices are asked again with other noise
 Say = Callable[[str], None]
@@ -131,39 +131,40 @@ def _ours(
 ) -> Iterator[Row]:
     space = recommender.catalogue.space
     for epsilon in sorted(epsilons, reverse=True):
-        shipped = ours.factorised(space, epsilon)
-        yield _released(recommender, bench, shipped, "ours", seed=seed)
-        yield _released(recommender, bench, shipped, "ours_shared", seed=seed)
+        yield from _released(recommender, bench, ours.factorised(space, epsilon), seed=seed)
         if math.isfinite(epsilon):
             for other in (ours.fresh_noise(space, epsilon), ours.single_release(space, epsilon)):
-                yield _released(recommender, bench, other, other.name, seed=seed)
+                yield _released(recommender, bench, other, seed=seed)[0]
 
 
 def _released(
-    recommender: Recommender, bench: Bench, mechanism: Mechanism, name: str, *, seed: int
-) -> Row:
-    """Measure lists of released profiles, with enough draws of the noise."""
+    recommender: Recommender, bench: Bench, mechanism: Mechanism, *, seed: int
+) -> tuple[Row, Row]:
+    """Measure the owner's and the shared lists of one mechanism, with enough draws of noise."""
     noisy = math.isfinite(mechanism.epsilon)
     repeats = math.ceil(DRAWS / len(bench.devices)) if noisy else 1
-    generator = np.random.default_rng((seed, 2))  # the same noise for both views
-
-    def score(device: Device) -> F64:
-        return recommender.scores(recommender.profile(device.behaviours, mechanism, generator))
-
-    shared = name == "ours_shared"
-    measured = bench.figures(score, exclude_seen=not shared)
-    for _ in range(1, repeats):
-        measured += bench.figures(score, exclude_seen=not shared)
-    once = ours.single_release(recommender.catalogue.space, mechanism.epsilon)
-    return Row(
-        name=name,
-        epsilon=mechanism.epsilon,
-        view="shared" if shared else "owner",
-        figures=measured.total(),
-        deciles=measured.deciles(),
-        noise_std=mechanism.noise_std,
-        more={"noise_over_single": round(mechanism.noise_std / once.noise_std, 4)} if noisy else {},
+    releases = Releases(recommender, mechanism, np.random.default_rng((seed, 2)))
+    measured = [bench.views(lambda one: releases.scores(one.behaviours)) for _ in range(repeats)]
+    more = {}
+    if noisy:
+        once = ours.single_release(recommender.catalogue.space, mechanism.epsilon)
+        more["noise_over_single"] = round(mechanism.noise_std / once.noise_std, 4)
+    owner, shared = (
+        Row(
+            name=name,
+            epsilon=mechanism.epsilon,
+            view=view,
+            figures=joined.total(),
+            deciles=joined.deciles(),
+            noise_std=mechanism.noise_std,
+            more=more,
+        )
+        for name, view, joined in (
+            (mechanism.name, "owner", join([pair[0] for pair in measured])),
+            (f"{mechanism.name}_shared", "shared", join([pair[1] for pair in measured])),
+        )
     )
+    return owner, shared
 
 
 def _baselines(

@@ -33,6 +33,12 @@ def base_space(catalogues: Path | None, out: Path | None, *, check: bool) -> Non
     folder = catalogues or bundled("demo") / "catalogues"
     target = out or Path(ondevice.__file__).resolve().parent.parent / "models" / "space"
     encoder = Encoder.load(bundled("encoder"))
+    stale = IntegrityError(
+        f"the space in {target} is not what the catalogues and the encoder give",
+        hint="run: ondevice-server base-space, then make demo-bundle",
+    )
+    if check and space.read(target).encoder != encoder.digest:
+        raise stale
     found = [tuple(jsonl.read(path)) for path in sorted(folder.glob("*.jsonl"))]
     if not found:
         raise ConfigError(f"{folder} has no NAME.jsonl", hint="give the folder of the samples")
@@ -40,13 +46,9 @@ def base_space(catalogues: Path | None, out: Path | None, *, check: bool) -> Non
         [Sample(items=i, vectors=encoder.encode([item.text for item in i])) for i in found],
         encoder=encoder.digest,
     )
-    if check:
-        if space.read(target).digest != fitted.digest:
-            raise IntegrityError(
-                f"the space in {target} is not what the catalogues and the encoder give",
-                hint="run: ondevice-server base-space, then make demo-bundle",
-            )
-    else:
+    if check and space.read(target).digest != fitted.digest:
+        raise stale
+    if not check:
         space.write(fitted, target)
     items = sum(map(len, found))
     click.echo(
