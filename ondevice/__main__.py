@@ -7,9 +7,15 @@ from pathlib import Path
 
 _TAKES_VALUE = "--home"
 
+# One thread, that sleeps when it waits: on a small device others need the cores (read by numpy's
+# and onnxruntime's libraries when they load).
+CALM = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+
 
 def main() -> int:
     """Run `ondevice-rec` and return its exit code."""
+    for name, value in CALM.items():
+        os.environ.setdefault(name, value)
     arguments = sys.argv[1:]
     wish = tui_wish(arguments) if on_terminal() else None
     if wish is not None:
