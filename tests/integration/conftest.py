@@ -1,0 +1,29 @@
+"""What several integration tests share because it takes long to make."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commands import FILMS, FILMS_FILE, HOUSE, HOUSE_FILE, Published, device, publisher
+
+
+@pytest.fixture(scope="session")
+def published(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """Build, sign and publish two real catalogues; join by the invitation. 45 s of one core."""
+    base = tmp_path_factory.mktemp("published")
+    repo, invite = base / "repo", base / "club.invite"
+    assert publisher("keys", "init", "--repo", repo) == 0
+    for file, name, scenario in (
+        (FILMS_FILE, FILMS, "content"),
+        (HOUSE_FILE, HOUSE, "smart-home"),
+    ):
+        told = ("--source", shared_data / file, "--id", name, "--scenario", scenario)
+        assert publisher("build", *told, "--out", base / name) == 0
+        assert publisher("publish", base / name, "--repo", repo) == 0
+    assert publisher("invite", "--repo", repo, "--url", repo, "--out", invite) == 0
+    home = base / "home"
+    joined = device("catalogue", "add", invite, "--json", home=home)
+    counts = {c["id"]: c["items"] for c in json.loads(joined)["catalogues"]}
+    assert counts == {FILMS: 3000, HOUSE: 972}
+    return Published(base=base, invite=invite, home=home)
