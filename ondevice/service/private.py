@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ondevice import clock
 from ondevice.domain import Privacy
+from ondevice.errors import BudgetExhaustedError, ConfigError
 from ondevice.service.session import Session
 
 if TYPE_CHECKING:
@@ -33,16 +34,49 @@ def parameters_of(session: Session, space: "Space") -> "StreamParameters":
 def ensure_stream(session: Session, space: "Space") -> "Stream":
     """The open stream of `space`; charged in the ledger before it can have a row.
 
+    A stream is kept as long as the cap allows it: a higher cap does not start the profile anew.
+
     Raises:
+        ConfigError: the unit is a day, which no mechanism here can keep yet.
         BudgetExhaustedError: the cap does not allow it.
     """
-    return session.store.ledger.ensure_stream(
+    from ondevice.privacy.accountant import SLACK, rho_of
+
+    config = session.config
+    if config.unit != "behaviour":
+        raise ConfigError(
+            f'unit = "{config.unit}" is not ready in this version: nothing was recorded',
+            hint=f'set unit = "behaviour" in {session.home.config}',
+        )
+    ledger = session.store.ledger
+    parameters = parameters_of(session, space)
+    current = ledger.current(space.digest)
+    if current is not None and _differ_in_budget_only(current.parameters, parameters):
+        parameters = current.parameters
+        if parameters.rho > rho_of(config.epsilon, config.delta) * (1 + SLACK):
+            raise BudgetExhaustedError(
+                f"this profile was opened at epsilon {parameters.epsilon:g}, delta "
+                f"{parameters.delta:g}; the cap is now epsilon {config.epsilon:g}, delta "
+                f"{config.delta:g}: nothing was recorded",
+                hint=f"set epsilon = {parameters.epsilon:g} and delta = {parameters.delta:g} in "
+                f"{session.home.config} again, or start a new profile in another --home",
+            )
+    return ledger.ensure_stream(
         space=space.digest,
-        unit=session.config.unit,
-        parameters=parameters_of(session, space),
-        cap_epsilon=session.config.epsilon,
-        cap_delta=session.config.delta,
+        unit=config.unit,
+        parameters=parameters,
+        cap_epsilon=config.epsilon,
+        cap_delta=config.delta,
         at=clock.now(),
+    )
+
+
+def _differ_in_budget_only(one: "StreamParameters", other: "StreamParameters") -> bool:
+    return (one.dimension, one.half_life, one.band, one.coefficients) == (
+        other.dimension,
+        other.half_life,
+        other.band,
+        other.coefficients,
     )
 
 
@@ -63,11 +97,29 @@ def released_profile(session: Session, space: "Space") -> "Profile":
 
 
 def privacy_of(session: Session) -> Privacy:
-    """The guarantee behind every list of this home."""
+    """The guarantee behind every list of this home: the cap, or what was released above it."""
+    epsilon, unit = _kept(session)
+    return Privacy(epsilon=epsilon, delta=session.config.delta, unit=unit, mechanism=MECHANISM)
+
+
+def _kept(session: Session) -> tuple[float, str]:
+    """The epsilon and the unit that hold: a cap that was lowered later takes nothing back."""
     config = session.config
-    return Privacy(
-        epsilon=config.epsilon, delta=config.delta, unit=config.unit, mechanism=MECHANISM
-    )
+    unit = "behaviour" if _streams(session) else config.unit  # no other unit has streams yet
+    return max(config.epsilon, _spent(session)), unit
+
+
+def _spent(session: Session) -> float:
+    """The epsilon that the unit which paid most was charged; 0 before the first stream."""
+    from ondevice.privacy.accountant import epsilon_of
+
+    if not _streams(session):
+        return 0.0
+    return round(epsilon_of(session.store.ledger.spent(), session.config.delta), 9)
+
+
+def _streams(session: Session) -> "list[Stream]":
+    return session.store.ledger.streams() if session.has_store else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,14 +168,14 @@ def budget(session: Session) -> Budget:
     from ondevice.privacy.accountant import odds, rho_of
 
     config = session.config
-    streams = session.store.ledger.streams() if session.has_store else []
-    shown = tuple(_stream_shown(session, stream) for stream in streams)
+    epsilon, unit = _kept(session)
+    shown = tuple(_stream_shown(session, stream) for stream in _streams(session))
     return Budget(
-        epsilon=max((one.epsilon for one in shown), default=0.0),
+        epsilon=_spent(session),
         epsilon_cap=config.epsilon,
-        epsilon_odds=odds(rho_of(config.epsilon, config.delta), config.delta),
+        epsilon_odds=odds(rho_of(epsilon, config.delta), config.delta),
         delta=config.delta,
-        unit=config.unit,
+        unit=unit,
         streams=shown,
     )
 
