@@ -71,9 +71,8 @@ def cli() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code (0 to 5, see `ondevice.errors`)."""
     try:
-        cli.main(list(arguments), prog_name="ondevice-rec", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
+        # Without standalone mode click returns the code of an `Exit`, and None at a normal end.
+        code = cli.main(list(arguments), prog_name="ondevice-rec", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return 2
@@ -89,4 +88,4 @@ def run(arguments: Sequence[str]) -> int:
         if error.hint:
             click.echo(f"ondevice-rec: hint: {error.hint}", err=True)
         return error.exit_code
-    return 0
+    return code if isinstance(code, int) else 0
