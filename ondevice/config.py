@@ -58,7 +58,9 @@ def parse(text: str, *, origin: str) -> Config:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{origin} is not valid TOML: {error}") from error
+        raise ConfigError(
+            f"{origin} is not valid TOML: {error}", hint="correct that line, or remove the file"
+        ) from error
     known = {f.name for f in fields(Config)} - {"origin"}
     for key in table:
         if key not in known:
@@ -71,7 +73,10 @@ def parse(text: str, *, origin: str) -> Config:
             values[key] = _number(table[key], key, low=low, high=high, origin=origin)
     if "unit" in table:
         if table["unit"] not in {"behaviour", "day"}:
-            raise ConfigError(f"{origin}: unit must be 'behaviour' or 'day'")
+            raise ConfigError(
+                f"{origin}: unit must be 'behaviour' or 'day'",
+                hint='write unit = "behaviour", or leave it out',
+            )
         values["unit"] = table["unit"]
     if "weights" in table:
         values["weights"] = _weights(table["weights"], origin)
@@ -81,13 +86,19 @@ def parse(text: str, *, origin: str) -> Config:
 
 def _number(value: object, key: str, *, low: float, high: float, origin: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ConfigError(f"{origin}: {key} must be a number from {low:g} to {high:g}")
+        raise ConfigError(
+            f"{origin}: {key} must be a number from {low:g} to {high:g}",
+            hint="correct it, or leave it out for the default",
+        )
     return float(value)
 
 
 def _weights(value: object, origin: str) -> Mapping[Kind, float]:
     if not isinstance(value, dict):
-        raise ConfigError(f"{origin}: weights must be a table of kind = number")
+        raise ConfigError(
+            f"{origin}: weights must be a table of kind = number",
+            hint="write [weights] on a line, and view = 0.3 on the next",
+        )
     merged = dict(KIND_WEIGHTS)
     for name, weight in value.items():
         if name not in set(Kind):

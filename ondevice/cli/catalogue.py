@@ -54,6 +54,8 @@ def update(*, ids: tuple[str, ...], out: Output) -> None:
 
     with out.session() as session:
         updated = run(session, ids)
+    if not updated:
+        out.note("nothing to update: the samples never change")
     _say(updated, out)
 
 

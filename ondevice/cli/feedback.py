@@ -40,7 +40,7 @@ def feedback(
         if out.as_json:
             out.document({"feedback": [entry.as_dict() for entry in said]})
             return
-        table([(e.catalogue, e.item, e.verdict, e.title) for e in said])
+        table([(e.catalogue, e.item, e.state, e.title) for e in said])
         if not said:
             out.note("nothing said yet: try `ondevice-rec feedback ITEM like`")
         return
@@ -53,4 +53,4 @@ def feedback(
     if out.as_json:
         out.document(entry.as_dict())
         return
-    click.echo(f"{entry.verdict}: {entry.title}")
+    click.echo(f"{entry.state}: {entry.title}")

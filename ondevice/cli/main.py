@@ -3,8 +3,10 @@
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Any
 
 import click
 
@@ -41,8 +43,36 @@ First steps:
 """
 
 
+class ReaderGoneError(Exception):
+    """Whoever read our output has closed it. Click would end the process on an `OSError`."""
+
+
+@contextmanager
+def _reader() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
+
+
 class LazyGroup(click.Group):
     """Looks a command up by name; `--help` reads the table, not the modules."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the arguments; `--help` is printed here."""
+        with _reader():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _reader():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of the table."""
@@ -79,8 +109,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.Abort:
         click.echo("ondevice-rec: stopped", err=True)
         return 1
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`): not an error; keep Python's exit quiet too.
+    except ReaderGoneError:
+        # `| head` has seen enough: not an error; keep Python's exit quiet too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OnDeviceError as error:

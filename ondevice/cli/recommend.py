@@ -23,7 +23,7 @@ def recommend(*, limit: int, catalogue: str | None, page: int, view: str, out: O
     """Rank a catalogue for you, on this device.
 
     `owner` leaves out what you have seen or hidden. `shared` is what a household may see:
-    it is computed from the private release alone.
+    it is computed from the private release alone, and starts with the first catalogue.
     """
     from ondevice.service.recommend import recommend as run
 

@@ -4,6 +4,8 @@ import click
 
 from ondevice.cli.common import Output, bar, common, table
 
+SHOWN = 10  # behaviours told one by one; --json has all of them
+
 
 @click.command(
     epilog="""\b
@@ -34,5 +36,6 @@ def why(*, item: str, catalogue: str | None, out: Output) -> None:
         )
         return
     click.echo(f"{answer.item.title}: {answer.score:+.3f}")
-    largest = max((abs(p.share) for p in answer.parts), default=0.0)
-    table([(f"{p.share:+.3f}", bar(p.share, largest), p.label) for p in answer.parts], indent="  ")
+    told = answer.brief(SHOWN)
+    largest = max((abs(p.share) for p in told), default=0.0)
+    table([(f"{p.share:+.3f}", bar(p.share, largest), p.label) for p in told], indent="  ")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice import clock
-from ondevice.errors import NotReadyError
+from ondevice.errors import ConfigError, NotReadyError
 from ondevice.service.session import Session
 
 if TYPE_CHECKING:
@@ -40,20 +40,24 @@ def add(session: Session, where: Path) -> list[Entry]:
     """Join the publisher of the invite file `where` and install its catalogues.
 
     Raises:
-        NotReadyError: the file is missing, or the publisher can't be reached.
+        ConfigError: there is no such file.
+        NotReadyError: the publisher can't be reached.
         IntegrityError: what it offers must not be used; nothing was installed.
     """
     from ondevice.updates import install
 
+    if where.parts[:1] in {("https:",), ("http:",)}:
+        raise ConfigError(
+            "a publisher is joined by its invite file, not by its address",
+            hint="ask the publisher for an .invite file, and give its path",
+        )
     if not where.exists():
-        raise NotReadyError(
+        raise ConfigError(
             f"there is no file {where}",
             hint="ask the publisher for an .invite file, and give its path",
         )
     if where.is_dir():
-        raise NotReadyError(
-            f"{where} is a folder", hint="give the publisher's .invite file instead"
-        )
+        raise ConfigError(f"{where} is a folder", hint="give the publisher's .invite file instead")
     added = install.add(session.home, where, keys=session.store.keys, now=clock.now())
     return [_entry(one) for one in session.installed() if one.id in set(added)]
 
@@ -75,8 +79,19 @@ def update(session: Session, ids: Sequence[str]) -> list[Entry]:
 
 
 def remove(session: Session, catalogue_id: str) -> None:
-    """Remove one of the person's own catalogues; behaviours about it stay."""
+    """Remove one of the person's own catalogues; behaviours about it stay.
+
+    Raises:
+        ConfigError: it is a sample.
+        NotReadyError: no such catalogue.
+    """
     from ondevice.updates import install
+
+    if any(one.id == catalogue_id and one.origin == "sample" for one in session.installed()):
+        raise ConfigError(
+            f"'{catalogue_id}' is a sample: it ships with the package and can't be removed",
+            hint="name one of your own: ondevice-rec catalogue list",
+        )
 
     install.remove(session.home, catalogue_id, keys=session.store.keys)
 

@@ -13,6 +13,8 @@ from ondevice.errors import OnDeviceError
 from ondevice.paths import Home, bundled
 from ondevice.service.session import Session
 
+NEEDS_CONFIGURATION = {"store", "catalogues"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -40,13 +42,20 @@ def examine(root: Path) -> list[Finding]:
         "catalogues": _catalogues,
         "terminal": _terminal,
     }
-    found = []
+    found: list[Finding] = []
     for name, check in checks.items():
+        if name in NEEDS_CONFIGURATION and _misconfigured(found):
+            found.append(Finding(id=name, status="n/a", evidence="configuration comes first"))
+            continue
         try:
             found.append(check(root))
         except OnDeviceError as error:
             found.append(Finding(id=name, status="fail", evidence=str(error), fix=error.hint))
     return found
+
+
+def _misconfigured(found: list[Finding]) -> bool:
+    return any(one.id == "configuration" and one.status == "fail" for one in found)
 
 
 def _python(_: Path) -> Finding:

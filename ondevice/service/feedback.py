@@ -22,6 +22,14 @@ class Said:
     verdict: str
     at: str
     in_force: bool
+    undone: str = ""  # by an undo: the verdict that was taken back
+
+    @property
+    def state(self) -> str:
+        """The verdict in a few words."""
+        if self.undone:
+            return f"took back {self.undone}"
+        return self.verdict if self.in_force else f"{self.verdict} (taken back)"
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -45,8 +53,10 @@ def give(
     found = session.catalogue(name).records
     title = found[found.row(item)].title
     now = clock.now()
+    taken_back = ""
     if verdict == "undo":
         undone = session.store.feedback.undo(name, item, at=now)
+        taken_back = undone.verdict.value
         if undone.behaviour is not None:
             session.store.behaviours.withdraw(undone.behaviour)
     else:
@@ -64,12 +74,18 @@ def give(
             )
         session.store.feedback.add(name, item, what, at=now, seconds=seconds, behaviour=step)
     return Said(
-        catalogue=name, item=item, title=title, verdict=verdict, at=now.isoformat(), in_force=True
+        catalogue=name,
+        item=item,
+        title=title,
+        verdict=verdict,
+        at=now.isoformat(),
+        in_force=not taken_back,
+        undone=taken_back,
     )
 
 
 def listed(session: Session) -> list[Said]:
-    """Everything that was said and not taken back, newest first."""
+    """Everything that was said, newest first; what was taken back says so."""
     if not session.has_store:
         return []
     return [

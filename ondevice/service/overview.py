@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ondevice.service.catalogues import Entry, listed
+from ondevice.service.private import privacy_of
 from ondevice.service.session import Session
 
 
@@ -19,9 +20,10 @@ def overview(session: Session) -> Overview:
     """Count what is recorded and say what protects it."""
     count = session.store.behaviours.count() if session.has_store else 0
     whose = "sample behaviours" if session.sample else "behaviours"
+    privacy = privacy_of(session)
     parts = [
         f"{count} {whose}",
-        f"epsilon {session.config.epsilon:g} per {session.config.unit}, for life",
+        f"epsilon {privacy.epsilon:g} per {privacy.unit}, for life",
         f"{session.bytes_sent} bytes sent",
     ]
     if session.sample:

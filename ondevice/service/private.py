@@ -1,5 +1,6 @@
 """The private profile: its streams, what was released, what the guarantee means in words."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -151,13 +152,14 @@ class Budget:
 
     def sentences(self) -> list[str]:
         """The guarantee in words."""
-        sure = self.epsilon_odds / (1 + self.epsilon_odds)
+        sure = 100 * self.epsilon_odds / (1 + self.epsilon_odds)
+        digits = max(1, math.ceil(math.log10(1 + self.epsilon_odds)) - 1)
         return [
             f"epsilon {self.epsilon:g} of {self.epsilon_cap:g} per {self.unit}, for life, "
             f"except with probability {self.delta:g}.",
             f"Compared with a world in which one {self.unit} had not been recorded, whoever sees "
             f"everything you share, for ever, can be at most {self.epsilon_odds:.0f} times surer "
-            f"about it: an even guess becomes {sure:.1%} at most.",
+            f"about it: an even guess becomes {sure:.{digits}f}% at most.",
             "Not hidden: that something was recorded, and when your list moved. "
             "More behaviours cost nothing more.",
         ]

@@ -53,7 +53,8 @@ def recommend(
 
     Args:
         session: whose list.
-        catalogue: its id; None for the one with most behaviours.
+        catalogue: its id; None for the one with most behaviours. How many there are in which is
+            nobody else's business, so the shared view takes the first one.
         limit: items on a page.
         page: from 1; the shared view has no pages: it never repeats itself.
         view: "owner" or "shared".
@@ -62,7 +63,7 @@ def recommend(
         NotReadyError: no such catalogue.
         ConfigError: another view, or a page of the shared one.
     """
-    chosen = session.pick(catalogue)
+    chosen = session.pick(catalogue, public=view == "shared")
     profile = released_profile(session, chosen.space)
     if view == "owner":
         items = _owner(session, chosen, profile, limit, page)

@@ -124,8 +124,12 @@ class Session:
         self._catalogues[catalogue_id] = loaded
         return loaded
 
-    def pick(self, catalogue_id: str | None) -> "Catalogue":
+    def pick(self, catalogue_id: str | None, *, public: bool = False) -> "Catalogue":
         """The catalogue asked for; without a wish the one with most behaviours, else the first.
+
+        Args:
+            catalogue_id: the wish.
+            public: don't look at behaviours: without a wish take the first.
 
         Raises:
             NotReadyError: nothing is installed, or not the one asked for.
@@ -137,7 +141,9 @@ class Session:
             raise NotReadyError(
                 "no catalogue is installed", hint="add one: ondevice-rec catalogue add FILE.invite"
             )
-        counts = self.store.behaviours.count_by_catalogue() if self.has_store else {}
+        if public or not self.has_store:
+            return self.catalogue(here[0])
+        counts = self.store.behaviours.count_by_catalogue()
         return self.catalogue(max(here, key=lambda name: counts.get(name, 0)))
 
     @property
