@@ -61,10 +61,21 @@ class Because:
     @property
     def line(self) -> str:
         """One line for people, where labels of steps say what a person did ("you liked …")."""
-        names = " and ".join(part.label for part in self.parts)
+        names = _joined([part.label for part in self.parts])
         if self.kind in {"popularity", "noise"}:
             return names
         return f"because of {names}" if self.parts[0].kind == "older" else f"because {names}"
+
+
+def _joined(labels: Sequence[str]) -> str:
+    """Join what a person did, saying only once what is the same: "you liked “A” and “B”"."""
+    first, *others = labels
+    deed = first.partition("“")[0]
+    words = [first]
+    for label in others:
+        verb, quote, name = label.partition("“")
+        words.append(quote + name if quote and verb == deed else label.removeprefix("you "))
+    return " and ".join(words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,5 +1,8 @@
 """The application: one engine, one main screen. It holds no logic of its own."""
 
+import asyncio
+import contextlib
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Concatenate, ParamSpec, TypeVar
@@ -41,6 +44,22 @@ class RecApp(App[None]):
         self.failure: OnDeviceError | None = None
         self._demo = demo
         self._engine = Engine(lambda: opening(home, demo=demo))
+        self._left: list[Engine] = []
+
+    def on_mount(self) -> None:
+        """Leave in order when the terminal is closed or the process is asked to end."""
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            for one in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(one, self.exit)
+
+    def on_unmount(self) -> None:
+        """Let the engine end; `close` waits for it, after the terminal has been given back."""
+        self._engine.stop()
+
+    def close(self) -> None:
+        """Wait until every session is closed and a throw-away home is gone."""
+        for engine in (*self._left, self._engine):
+            engine.close()
 
     def get_default_screen(self) -> "Screen[None]":
         return ForYou(sample=self._demo)
@@ -58,8 +77,11 @@ class RecApp(App[None]):
 
     def start_own(self) -> None:
         """Leave the sample person and open this person's own home."""
-        self._engine.close()
+        if not self._demo:
+            return
         self._demo = False
+        self._engine.stop()
+        self._left.append(self._engine)
         self._engine = Engine(lambda: opening(None, demo=False))
         self.switch_screen(ForYou(sample=False))
 
@@ -68,6 +90,3 @@ class RecApp(App[None]):
 
         if not isinstance(self.screen, Help):
             self.push_screen(Help())
-
-    async def on_unmount(self) -> None:
-        self._engine.close()

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from ondevice.service.session import Session
@@ -21,18 +21,33 @@ class Engine:
         self._stack = ExitStack()
         self._session: Session | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._waiting: set[Future[Any]] = set()
+        self._closing: Future[None] | None = None
 
     async def call(
         self, work: Callable[Concatenate["Session", P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run `work(session, …)` in the engine's thread and return what it returns."""
-        return await asyncio.wrap_future(
-            self._thread.submit(lambda: work(self._open(), *args, **kwargs))
-        )
+        if self._closing is not None:
+            raise asyncio.CancelledError  # whoever asks is going away as well
+        future = self._thread.submit(lambda: work(self._open(), *args, **kwargs))
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+        return await asyncio.wrap_future(future)
+
+    def stop(self) -> None:
+        """Drop what has not begun, and close the session after what runs. Returns at once."""
+        if self._closing is None:
+            for future in list(self._waiting):
+                future.cancel()
+            self._closing = self._thread.submit(self._stack.close)
+            self._thread.shutdown(wait=False)
 
     def close(self) -> None:
-        """Finish what runs, close the session, end the thread."""
-        self._thread.submit(self._stack.close).result()
+        """Stop, and wait until the session is closed."""
+        self.stop()
+        if self._closing is not None:
+            self._closing.result()
         self._thread.shutdown()
 
     def _open(self) -> "Session":

@@ -13,7 +13,10 @@ def run(*, home: Path | None, demo: bool) -> int:
     from ondevice.tui.app import RecApp
 
     app = RecApp(home=home, demo=demo)
-    app.run()
+    try:
+        app.run()
+    finally:
+        app.close()  # the terminal is back already; a throw-away home goes now
     failure = app.failure
     if failure is None:
         return app.return_code or 0

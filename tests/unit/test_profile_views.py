@@ -219,7 +219,7 @@ def test_reasons() -> None:
     told = [part("behaviour", 1.0, "you a"), part("behaviour", 0.3, "you b")]
 
     assert because([*told, *quiet], usual=6.0).line == "because you a"
-    assert because([*told, told[1], *quiet], usual=6.0).line == "because you a and you b"
+    assert because([*told, told[1], *quiet], usual=6.0).line == "because you a and b"
     assert because([*told, *quiet], usual=2.0).line == "a popular start"
     assert because([*told, part("noise", -2.0)], usual=0.0).line == "mostly noise: still learning"
     assert because([part("older", 2.0, "older things")], usual=0.0).line == (

@@ -21,7 +21,7 @@ class Add(ModalScreen[bool]):
     """Closes with True when something was recorded."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(False)", "Back", id="add.back"),
+        Binding("escape", "dismiss(False)", "Back", key_display="esc", id="add.back"),
     ]
 
     def compose(self) -> ComposeResult:
@@ -47,6 +47,6 @@ class Add(ModalScreen[bool]):
         try:
             await app.ask(log_one, text, kind=kind)
         except OnDeviceError as error:
-            self.query_one("#add-note", Static).update(f"{error} {error.hint}")
+            self.query_one("#add-note", Static).update(f"{error}. {error.hint}")
             return
         self.dismiss(result=True)

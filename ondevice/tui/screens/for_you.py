@@ -7,21 +7,30 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static, Tab, Tabs
+from textual.widgets import OptionList, Static
 
-from ondevice.domain import Recommendation
+from ondevice.domain import Item, Recommendation
 from ondevice.errors import NotReadyError, OnDeviceError
 from ondevice.service.answers import Shown
+from ondevice.service.catalogues import Entry
 from ondevice.service.feedback import give
 from ondevice.service.overview import overview
 from ondevice.service.recommend import recommend, why
+from ondevice.tui.widgets.catalogue_bar import CatalogueBar
 from ondevice.tui.widgets.detail import Detail
 from ondevice.tui.widgets.item_list import ItemList
+from ondevice.tui.widgets.keys import Keys
+from ondevice.tui.widgets.strip import Strip
 
 if TYPE_CHECKING:
     from ondevice.tui.app import RecApp
 
 LIMIT = 50  # items of the first page
+WORDS = {"like": "More like", "less": "Less like", "hide": "Hidden:"}
+GUIDE = """\
+Your own list. It knows nothing of you yet and starts with what people like in general.
+a: add something you did, liked or looked for
+Or bring a file: ondevice-rec import jsonl FILE"""
 
 
 class ForYou(Screen[None]):
@@ -32,23 +41,25 @@ class ForYou(Screen[None]):
         Binding("l", "say('like')", "Like", tooltip="More like this", id="item.like"),
         Binding("d", "say('less')", "Less", tooltip="Less like this", id="item.less"),
         Binding("h", "say('hide')", "Hide", tooltip="Never show this", id="item.hide"),
-        Binding("u", "undo", "Undo", tooltip="Take the last one back", id="item.undo"),
         Binding("slash", "search", "Search", key_display="/", id="list.search"),
         Binding("c", "catalogue(1)", "Catalogue", tooltip="Next catalogue", id="list.catalogue"),
-        Binding("C", "catalogue(-1)", "Catalogue back", show=False, id="list.catalogue_back"),
+        Binding("u", "undo", "Undo", tooltip="Take the last one back", id="item.undo"),
+        Binding("C", "catalogue(-1)", "Previous catalogue", show=False, id="list.catalogue_back"),
         Binding("a", "add", "Add what you did", show=False, id="list.add"),
         Binding("x", "own", "Start with my own", show=False, id="app.own"),
-        *(
-            Binding(str(n), f"catalogue_at({n - 1})", f"Catalogue {n}", show=False)
-            for n in range(1, 10)
-        ),
+        Binding("J", "scroll_detail(1)", "Scroll the text down", show=False, id="item.down"),
+        Binding("K", "scroll_detail(-1)", "Scroll the text up", show=False, id="item.up"),
+        *(Binding(str(n), f"catalogue_at({n - 1})", show=False) for n in range(1, 10)),
     ]
 
     def __init__(self, *, sample: bool) -> None:
         super().__init__()
         self.sample = sample
         self.shown: Shown | None = None
+        self._catalogues: tuple[Entry, ...] = ()
+        self._wished: str | None = None  # the catalogue asked for last
         self._said: list[tuple[str, str]] = []  # (catalogue, item), newest last
+        self._saying: set[tuple[str, str]] = set()  # on their way to the engine
 
     @property
     def rec(self) -> "RecApp":
@@ -56,16 +67,16 @@ class ForYou(Screen[None]):
         return self.app  # type: ignore[return-value]  # this screen belongs to RecApp
 
     def compose(self) -> ComposeResult:
-        yield Static("opening…", id="strip")
-        yield Tabs(id="catalogues")
+        yield Strip("opening…", id="strip")
+        yield CatalogueBar(id="catalogues")
+        yield Static(id="note")
         with Horizontal(id="body"):
             yield ItemList(id="items")
             yield Detail(id="detail")
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one(ItemList).focus()
-        self.query_one("#catalogues", Tabs).can_focus = False
         self.call_after_refresh(self.load)  # the first frame is on the screen before this
 
     # --- loading -----------------------------------------------------------------------------
@@ -74,48 +85,65 @@ class ForYou(Screen[None]):
     async def load(self) -> None:
         """Open the world and show the default catalogue."""
         try:
-            above = await self.rec.ask(overview)
-            self.query_one("#strip", Static).update(above.strip)
-            tabs = self.query_one("#catalogues", Tabs)
-            for one in above.catalogues:
-                await tabs.add_tab(Tab(one.title, id=f"cat-{one.id}"))
-            shown = await self.rec.ask(recommend, limit=LIMIT)
-        except NotReadyError as error:
-            self._explain(error)
-            return
+            await self._reload()
         except OnDeviceError as error:
             self.rec.fail(error)
-            return
-        with self.prevent(Tabs.TabActivated):
-            tabs.active = f"cat-{shown.catalogue}"
-        self._paint(shown)
 
     @work(exclusive=True, group="load")
     async def show_catalogue(self, catalogue: str) -> None:
-        """Show the list of `catalogue`."""
-        await self._reload(catalogue)
-
-    async def _reload(self, catalogue: str | None) -> None:
+        """Show the list of `catalogue`, from its top."""
         try:
-            self._paint(await self.rec.ask(recommend, catalogue=catalogue, limit=LIMIT))
-            above = await self.rec.ask(overview)
-            self.query_one("#strip", Static).update(above.strip)
+            await self._reload(top=catalogue != self._catalogue)
         except OnDeviceError as error:
+            self._wished = self._catalogue
             self._explain(error)
 
-    def _paint(self, shown: Shown) -> None:
+    async def _reload(self, *, top: bool = False, leave: str | None = None) -> None:
+        """Ask for the wished catalogue's list and paint it, unless the wish has changed."""
+        wished = self._wished
+        above = await self.rec.ask(overview)
+        self.query_one("#strip", Strip).show(above.strip)
+        self._catalogues = above.catalogues
+        try:
+            shown = await self.rec.ask(recommend, catalogue=wished, limit=LIMIT)
+        except NotReadyError as error:
+            if self.shown is not None:
+                raise
+            self.query_one("#note", Static).update(f"{error}\n{error.hint}")
+            return
+        if wished != self._wished:
+            return
+        self._wished = shown.catalogue
+        self._note(() if above.behaviours else (GUIDE,), shown)
+        self._paint(shown, top=top, leave=leave)
+
+    def _paint(self, shown: Shown, *, top: bool, leave: str | None) -> None:
         self.shown = shown
-        self.query_one(ItemList).show(shown.items)
+        items = self.query_one(ItemList)
+        if top:
+            items.highlighted = None
+        items.show(shown.items, leave={leave} if leave else ())
         if not shown.items:
             self.query_one(Detail).clear("Nothing left to show here: choose another catalogue (c).")
-        self.sub_title = shown.title
-        for note in shown.notes:
-            self.query_one(ItemList).border_subtitle = note
+        ids = [one.id for one in self._catalogues]
+        self.query_one(CatalogueBar).show(
+            [one.title for one in self._catalogues], ids.index(shown.catalogue)
+        )
+
+    def _note(self, guide: tuple[str, ...], shown: Shown) -> None:
+        lines = guide or shown.notes
+        note = self.query_one("#note", Static)
+        note.update("\n".join(lines))
+        note.display = bool(lines)
 
     def _explain(self, error: OnDeviceError) -> None:
         self.notify(error.hint or "see ondevice-rec doctor", title=str(error), severity="warning")
 
     # --- the item under the cursor -----------------------------------------------------------
+
+    @property
+    def _catalogue(self) -> str | None:
+        return self.shown.catalogue if self.shown else None
 
     def current(self) -> Recommendation | None:
         """The item under the cursor."""
@@ -127,16 +155,18 @@ class ForYou(Screen[None]):
     @on(OptionList.OptionHighlighted, "#items")
     def _look(self) -> None:
         chosen = self.current()
-        if chosen is not None:
+        if chosen is not None and self._catalogue is not None:
             self.query_one(Detail).show_item(chosen.item)
-            self.explain(chosen)
+            self.explain(chosen, self._catalogue)
 
     @work(exclusive=True, group="why")
-    async def explain(self, chosen: Recommendation) -> None:
+    async def explain(self, chosen: Recommendation, catalogue: str) -> None:
         """Fill in the bars of `chosen`, if it is still the one under the cursor."""
-        if self.shown is None:
+        try:
+            answer = await self.rec.ask(why, chosen.item.id, catalogue=catalogue)
+        except OnDeviceError as error:
+            self._explain(error)
             return
-        answer = await self.rec.ask(why, chosen.item.id, catalogue=self.shown.catalogue)
         if self.current() is chosen:
             self.query_one(Detail).show_why(answer)
 
@@ -145,26 +175,32 @@ class ForYou(Screen[None]):
         from ondevice.tui.screens.item import ItemScreen
 
         chosen = self.current()
-        if chosen is not None and self.shown is not None:
-            self.app.push_screen(ItemScreen(chosen.item, catalogue=self.shown.catalogue))
+        if chosen is not None and self._catalogue is not None:
+            self.app.push_screen(ItemScreen(chosen.item, catalogue=self._catalogue, say=self.say))
 
     # --- what the person says ----------------------------------------------------------------
 
-    @work(group="say")
-    async def action_say(self, verdict: str) -> None:
+    def action_say(self, verdict: str) -> None:
         chosen = self.current()
-        if chosen is None or self.shown is None:
+        if chosen is not None and self._catalogue is not None:
+            self.say(chosen.item, self._catalogue, verdict)
+
+    @work(group="say")
+    async def say(self, item: Item, catalogue: str, verdict: str) -> None:
+        """Record a verdict and show the list that follows; a second one meanwhile is too many."""
+        key = (catalogue, item.id)
+        if key in self._saying:
             return
-        catalogue = self.shown.catalogue
+        self._saying.add(key)
         try:
-            await self.rec.ask(give, chosen.item.id, verdict, catalogue=catalogue)
+            await self.rec.ask(give, item.id, verdict, catalogue=catalogue)
+            self._said.append(key)
+            self.notify(f"{WORDS[verdict]} {item.title} · u takes it back", timeout=3, markup=False)
+            await self._reload(leave=item.id)
         except OnDeviceError as error:
             self._explain(error)
-            return
-        self._said.append((catalogue, chosen.item.id))
-        words = {"like": "More like", "less": "Less like", "hide": "Hidden:"}[verdict]
-        self.notify(f"{words} {chosen.item.title} · u takes it back", timeout=4)
-        await self._reload(catalogue)
+        finally:
+            self._saying.discard(key)
 
     @work(group="say")
     async def action_undo(self) -> None:
@@ -174,45 +210,50 @@ class ForYou(Screen[None]):
         catalogue, item = self._said.pop()
         try:
             entry = await self.rec.ask(give, item, "undo", catalogue=catalogue)
+            self.notify(f"Taken back: {entry.title}", timeout=3, markup=False)
+            await self._reload(leave=item)
         except OnDeviceError as error:
             self._explain(error)
-            return
-        self.notify(f"Taken back: {entry.title}", timeout=3)
-        await self._reload(self.shown.catalogue if self.shown else None)
 
     # --- moving ------------------------------------------------------------------------------
 
-    @on(Tabs.TabActivated, "#catalogues")
-    def _tab(self, event: Tabs.TabActivated) -> None:
-        name = (event.tab.id or "").removeprefix("cat-")
-        if self.shown is not None and name != self.shown.catalogue:
-            self.query_one(ItemList).highlighted = None
-            self.show_catalogue(name)
-
     def action_catalogue(self, step: int) -> None:
-        tabs = self.query_one("#catalogues", Tabs)
-        if step > 0:
-            tabs.action_next_tab()
-        else:
-            tabs.action_previous_tab()
+        ids = [one.id for one in self._catalogues]
+        if self._wished in ids:
+            self.action_catalogue_at((ids.index(self._wished) + step) % len(ids))
 
     def action_catalogue_at(self, place: int) -> None:
-        tabs = list(self.query_one("#catalogues", Tabs).query(Tab))
-        if place < len(tabs):
-            self.query_one("#catalogues", Tabs).active = tabs[place].id or ""
+        if place >= len(self._catalogues) or self._wished is None:
+            return
+        self._wished = self._catalogues[place].id
+        self.query_one(CatalogueBar).show([one.title for one in self._catalogues], place)
+        self.show_catalogue(self._wished)
+
+    def action_scroll_detail(self, lines: int) -> None:
+        self.query_one(Detail).scroll_relative(y=lines, animate=False)
 
     def action_search(self) -> None:
         from ondevice.tui.screens.search import Search
 
         if self.shown is not None:
-            self.app.push_screen(Search(catalogue=self.shown.catalogue, title=self.shown.title))
+            self.app.push_screen(Search(self.shown.catalogue, self.shown.title, say=self.say))
 
-    @work
-    async def action_add(self) -> None:
+    def action_add(self) -> None:
         from ondevice.tui.screens.add import Add
 
-        if await self.app.push_screen_wait(Add()):
-            await self._reload(self.shown.catalogue if self.shown else None)
+        def done(recorded: bool | None) -> None:  # noqa: FBT001  # Textual calls it
+            if recorded:
+                self.refresh_list()
+
+        self.app.push_screen(Add(), done)
+
+    @work(group="say")
+    async def refresh_list(self) -> None:
+        """Show what the list is now."""
+        try:
+            await self._reload()
+        except OnDeviceError as error:
+            self._explain(error)
 
     def action_own(self) -> None:
         if self.sample:

@@ -6,13 +6,14 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 
 from ondevice.errors import OnDeviceError
 from ondevice.service.answers import Found
 from ondevice.service.recommend import search
-from ondevice.tui.screens.item import ItemScreen
+from ondevice.tui.screens.item import ItemScreen, Say
 from ondevice.tui.widgets.item_list import ItemList
+from ondevice.tui.widgets.keys import Keys
 
 if TYPE_CHECKING:
     from ondevice.tui.app import RecApp
@@ -24,20 +25,28 @@ class Search(Screen[None]):
     """An input line and what it finds."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "app.pop_screen", "Back", id="search.back"),
-        Binding("down", "to_list", "Results", show=False, id="search.results"),
+        Binding("escape", "app.pop_screen", "Back", key_display="esc", id="search.back"),
+        Binding("down", "to_list", "Results", key_display="↓", id="search.results"),
+        Binding("slash", "to_query", "Search again", key_display="/", id="search.again"),
     ]
 
-    def __init__(self, *, catalogue: str, title: str) -> None:
+    def __init__(self, catalogue: str, title: str, *, say: Say) -> None:
         super().__init__()
-        self._catalogue, self._name = catalogue, title
+        self._catalogue, self._heading, self._say = catalogue, title, say
         self._found: Found | None = None
 
     def compose(self) -> ComposeResult:
-        yield Input(placeholder=f"Search {self._name} by meaning, then Enter", id="query")
-        yield Static("Nothing you type here is recorded or sent.", id="search-note")
+        yield Input(placeholder="Search by meaning, then Enter", id="query")
+        yield Static(
+            f"In {self._heading}. Nothing you type here is recorded or sent.",
+            id="search-note",
+            markup=False,
+        )
         yield ItemList(id="found")
-        yield Footer(show_command_palette=False)
+        yield Keys()
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -53,11 +62,12 @@ class Search(Screen[None]):
         try:
             result = await app.ask(search, text, catalogue=self._catalogue, limit=LIMIT)
         except OnDeviceError as error:
-            note.update(f"{error} {error.hint}")
+            note.update(f"{error}. {error.hint}")
             return
         self._found = result
-        note.update(f"{len(result.items)} nearest to “{text}”. Enter opens one.")
+        note.update(f"{len(result.items)} nearest to “{text}”, the nearest first. Enter opens one.")
         found = self.query_one(ItemList)
+        found.highlighted = None
         found.show(result.items)
         found.focus()
 
@@ -65,7 +75,10 @@ class Search(Screen[None]):
     def _selected(self, event: OptionList.OptionSelected) -> None:
         if self._found is not None:
             chosen = self._found.items[event.option_index]
-            self.app.push_screen(ItemScreen(chosen.item, catalogue=self._catalogue))
+            self.app.push_screen(ItemScreen(chosen.item, catalogue=self._catalogue, say=self._say))
 
     def action_to_list(self) -> None:
         self.query_one(ItemList).focus()
+
+    def action_to_query(self) -> None:
+        self.query_one(Input).focus()

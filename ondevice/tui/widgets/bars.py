@@ -3,32 +3,69 @@
 from collections.abc import Sequence
 
 from textual.content import Content
-from textual.widgets import Static
+from textual.geometry import Size
+from textual.widget import Widget
 
 from ondevice.domain import Part
 
-FILL = {"noise": "░", "prior": "▒", "popularity": "▒"}
+TEXTURE = {"noise": "░", "prior": "▒", "popularity": "▒"}
 STYLE = {"noise": "$text-muted", "prior": "$text-secondary", "popularity": "$text-secondary"}
-BAR = 12
+EIGHTHS = " ▏▎▍▌▋▊▉"
+ROOMY = ((60, 20), (46, 12), (0, 8))  # (from so many cells of width, cells of the longest bar)
+NOISE_SAYS = "░ noise: nobody else can be sure"
 
 
-class Bars(Static):
+class Bars(Widget):
     """Paints the parts of one score."""
+
+    can_focus = False
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
+        super().__init__(id=id)
+        self.parts: tuple[Part, ...] = ()
+        self.score = 0.0
 
     def show(self, parts: Sequence[Part], score: float) -> None:
         """Paint `parts`, which sum to `score`."""
-        largest = max((abs(part.share) for part in parts), default=0.0)
-        lines = [Content.styled(f"why · score {score:+.2f}", "bold")]
-        lines += [_line(part, largest) for part in parts]
-        if any(part.kind == "noise" for part in parts):
-            lines.append(
-                Content.styled("░ noise: what keeps others from being sure", "$text-muted")
-            )
-        self.update(Content("\n").join(lines))
+        self.parts, self.score = tuple(parts), score
+        self.refresh(layout=True)
+
+    def clear(self) -> None:
+        """Paint nothing."""
+        self.show((), 0.0)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        return len(self._lines(width))
+
+    def render(self) -> Content:
+        return Content("\n").join(self._lines(self.content_size.width))
+
+    def _lines(self, width: int) -> list[Content]:
+        if not self.parts:
+            return []
+        longest = next(cells for least, cells in ROOMY if width >= least)
+        largest = max(abs(part.share) for part in self.parts)
+        lines = [Content.styled(f"why · score {self.score:+.2f}", "bold")]
+        lines += [_line(part, largest, longest) for part in self.parts]
+        if any(part.kind == "noise" for part in self.parts):
+            lines.append(Content.styled(NOISE_SAYS, "$text-muted"))
+        return lines
 
 
-def _line(part: Part, largest: float) -> Content:
-    length = round(BAR * abs(part.share) / largest) if largest else 0
-    bar = (FILL.get(part.kind, "█") * length).ljust(BAR)
-    style = STYLE.get(part.kind, "$success" if part.share >= 0 else "$warning")
-    return Content.assemble((f"{part.share:+6.2f} ", ""), (bar, style), f" {part.label}")
+def bar(share: float, *, largest: float, cells: int, texture: str = "█") -> str:
+    """Return a bar of `share`, padded to `cells`, where `largest` fills them all.
+
+    Full blocks are exact to an eighth of a cell, other textures to a whole one.
+    """
+    eighths = round(8 * cells * abs(share) / largest) if largest else 0
+    if texture == "█":
+        drawn = "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+    else:
+        drawn = texture * round(eighths / 8)
+    return drawn.ljust(cells)
+
+
+def _line(part: Part, largest: float, cells: int) -> Content:
+    drawn = bar(part.share, largest=largest, cells=cells, texture=TEXTURE.get(part.kind, "█"))
+    style = STYLE.get(part.kind, "$text-success" if part.share >= 0 else "$text-warning")
+    return Content.assemble((f"{part.share:+6.2f} ", ""), (drawn, style), f" {part.label}")

@@ -29,7 +29,7 @@ class Detail(VerticalScroll):
             )
         )
         self.query_one("#detail-text", Static).update(Content(item.description))
-        self.query_one(Bars).update("")
+        self.query_one(Bars).clear()
 
     def show_why(self, why: Why) -> None:
         """Paint the bars of the item that is shown."""
@@ -39,7 +39,7 @@ class Detail(VerticalScroll):
         """Paint nothing but `message`."""
         self.query_one("#detail-head", Static).update(Content(message))
         self.query_one("#detail-text", Static).update("")
-        self.query_one(Bars).update("")
+        self.query_one(Bars).clear()
 
 
 def facts(item: Item) -> str:
