@@ -1,11 +1,12 @@
 """What several integration tests share because it takes long to make."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.commands import FILMS, FILMS_FILE, HOUSE, HOUSE_FILE, Published, device, publisher
+from tests.commands import FILMS, FILMS_FILE, HOUSE, HOUSE_FILE, Published, device, here, publisher
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,16 @@ def published(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pu
     counts = {c["id"]: c["items"] for c in json.loads(joined)["catalogues"]}
     assert counts == {FILMS: 3000, HOUSE: 972}
     return Published(base=base, invite=invite, home=home)
+
+
+@pytest.fixture(scope="session")
+def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample person's home. Read it only; `home` is a copy to change."""
+    found = tmp_path_factory.mktemp("sample") / "home"
+    assert here("demo", home=found).code == 0
+    return found
+
+
+@pytest.fixture
+def home(sample_home: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sample_home, tmp_path / "home"))
