@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice import clock
-from ondevice.errors import ConfigError, NotReadyError
+from ondevice.errors import ConfigError, FormatError, NotReadyError
 from ondevice.service.session import Session
 
 if TYPE_CHECKING:
@@ -58,7 +58,14 @@ def add(session: Session, where: Path) -> list[Entry]:
         )
     if where.is_dir():
         raise ConfigError(f"{where} is a folder", hint="give the publisher's .invite file instead")
-    added = install.add(session.home, where, keys=session.store.keys, now=clock.now())
+    try:
+        added = install.add(session.home, where, keys=session.store.keys, now=clock.now())
+    except FormatError as error:
+        if error.hint:
+            raise
+        raise FormatError(
+            f"{where} can't be used: {error}", hint="ask the publisher for the invite file again"
+        ) from error
     return [_entry(one) for one in session.installed() if one.id in set(added)]
 
 

@@ -19,7 +19,7 @@ class Overview:
 def overview(session: Session) -> Overview:
     """Count what is recorded and say what protects it."""
     count = session.store.behaviours.count() if session.has_store else 0
-    whose = "sample behaviours" if session.sample else "behaviours"
+    whose = ("sample behaviour" if session.sample else "behaviour") + ("s" if count != 1 else "")
     privacy = privacy_of(session)
     parts = [
         f"{count} {whose}",

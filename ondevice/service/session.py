@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice.config import Config, load
-from ondevice.errors import NotReadyError
+from ondevice.errors import FormatError, IntegrityError, NotReadyError
 from ondevice.paths import Home, bundled, default_home
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ondevice.formats.tensors import F32
     from ondevice.store import Store
     from ondevice.updates.install import Installed
+
+AGAIN = "ondevice-rec catalogue remove {}, then add the publisher's invite file again"
+REINSTALL = "reinstall the package: pip install --force-reinstall ondevice-rec"
 
 
 class Session:
@@ -111,10 +114,19 @@ class Session:
             return known
         from ondevice.updates import embedded, install
 
-        if any(e.id == catalogue_id for e in install.installed(self.home)):
-            loaded = install.load(self.home, catalogue_id, keys=self.store.keys)
-        elif any(e.id == catalogue_id for e in embedded.installed()):
-            loaded = embedded.load(catalogue_id)
+        own = any(e.id == catalogue_id for e in install.installed(self.home))
+        if own or any(e.id == catalogue_id for e in embedded.installed()):
+            try:
+                loaded = (
+                    install.load(self.home, catalogue_id, keys=self.store.keys)
+                    if own
+                    else embedded.load(catalogue_id)
+                )
+            except FormatError as error:
+                raise IntegrityError(
+                    f"the files of catalogue '{catalogue_id}' must not be used: {error}",
+                    hint=error.hint or (AGAIN.format(catalogue_id) if own else REINSTALL),
+                ) from error
         else:
             names = ", ".join(e.id for e in self.installed())
             raise NotReadyError(
