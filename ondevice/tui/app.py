@@ -76,14 +76,10 @@ class RecApp(App[None]):
         self.exit(return_code=error.exit_code)
 
     def start_own(self) -> None:
-        """Leave the sample person and open this person's own home."""
-        if not self._demo:
-            return
-        self._demo = False
+        """Close the sample person's home, and open this person's own at the next question."""
         self._engine.stop()
         self._left.append(self._engine)
         self._engine = Engine(lambda: opening(None, demo=False))
-        self.switch_screen(ForYou(sample=False))
 
     def action_help(self) -> None:
         from ondevice.tui.screens.help import Help

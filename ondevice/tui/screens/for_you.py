@@ -256,8 +256,19 @@ class ForYou(Screen[None]):
             self._explain(error)
 
     def action_own(self) -> None:
-        if self.sample:
-            self.rec.start_own()
+        """Leave the sample person: the same screen, on this person's own home."""
+        if not self.sample:
+            return
+        self.workers.cancel_node(self)
+        self.sample, self.shown, self._wished, self._catalogues = False, None, None, ()
+        self._said.clear()
+        self._saying.clear()
+        self.rec.start_own()
+        self.query_one("#strip", Strip).show("opening…")
+        self.query_one(ItemList).clear_options()
+        self.query_one(Detail).clear()
+        self.refresh_bindings()
+        self.load()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """`x` exists only beside the sample person."""
