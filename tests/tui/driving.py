@@ -45,6 +45,11 @@ def for_you(pilot: Pilot[None]) -> ForYou:
     return screen
 
 
+def on_list(pilot: Pilot[None]) -> bool:
+    """Whether nothing lies above the main screen."""
+    return pilot.app.screen is for_you(pilot)
+
+
 def ids(pilot: Pilot[None]) -> list[str]:
     """The ids of the items that the list shows, in order."""
     items = for_you(pilot).query_one(ItemList)

@@ -60,7 +60,7 @@ class Fixed(ForYou):
 
 
 class Looks(RecApp):
-    CSS_PATH = Path(tui.__file__).parent / "styles" / "app.tcss"
+    CSS_PATH = str(Path(tui.__file__).parent / "styles" / "app.tcss")
 
     def get_default_screen(self) -> Fixed:
         return Fixed(sample=True)

@@ -13,7 +13,7 @@ from ondevice.tui.screens.search import Search
 from ondevice.tui.widgets.bars import Bars
 from ondevice.tui.widgets.item_list import ItemList
 from ondevice.tui.widgets.strip import Strip
-from tests.tui.driving import detail, for_you, ids, opened, press, seen, settled
+from tests.tui.driving import detail, for_you, ids, on_list, opened, press, seen, settled
 
 
 @pytest.mark.asyncio
@@ -56,7 +56,7 @@ async def test_a_narrow_terminal_opens_the_item_and_takes_a_verdict_there() -> N
         assert pilot.app.screen.query_one(Bars).score == pytest.approx(first.score, abs=1e-6)
 
         await press(pilot, "h")
-        assert pilot.app.screen is for_you(pilot)
+        assert on_list(pilot)
         assert first.item.id not in ids(pilot)
 
 
@@ -105,7 +105,7 @@ async def test_help_lists_the_keys_of_the_screen(columns: int) -> None:
         assert max(len(line) for line in told.splitlines()) <= 32
 
         await press(pilot, "question_mark")
-        assert pilot.app.screen is for_you(pilot)
+        assert on_list(pilot)
 
 
 @pytest.mark.asyncio
@@ -134,7 +134,7 @@ async def test_what_is_added_is_recorded_and_learned_from() -> None:
         pilot.app.screen.query_one(Select).value = Kind.VIEW
         await press(pilot, "enter")
 
-        assert pilot.app.screen is for_you(pilot)
+        assert on_list(pilot)
         assert for_you(pilot).query_one("#strip", Strip).text.startswith("1 behaviour · ")
         assert "learning" in str(for_you(pilot).query_one("#note", Static).content)
 

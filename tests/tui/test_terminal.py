@@ -40,7 +40,7 @@ class Terminal:
 
     def wait(self, text: str, *, gone: bool = False) -> str:
         """Wait until `text` stands on the screen (or is gone); return the screen."""
-        end = time.monotonic() + WAIT
+        end, screen = time.monotonic() + WAIT, ""
         while time.monotonic() < end:
             screen = self.tmux("capture-pane", "-p")
             if (text in screen) is not gone:
