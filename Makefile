@@ -77,7 +77,7 @@ demo-bundle: $(SERVER)
 	.venv-server/bin/python -m server_tools.publish.demo
 
 screenshots: $(DEV)
-	.venv/bin/python tests/bench/screenshots.py ondevice/docs/screenshots
+	.venv/bin/python -m tests.tui.screenshots ondevice/docs/screenshots
 
 clean:
 	rm -rf .venv .venv-server .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ and they would otherwise span a whole batch and make a text's vector depend on i
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,19 @@ def _parse(note: bytes) -> tuple[str, int, int]:
     return digest, dimension, max_tokens
 
 
-def _open(model: bytes) -> Any:
+def _runtime() -> Any:
+    """Import ONNX Runtime with its telemetry off: since 1.32 it has one, on by default on Linux.
+
+    Only the variable keeps it quiet; by the time its own function can be called, it has started.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
+    return onnxruntime
+
+
+def _open(model: bytes) -> Any:
+    onnxruntime = _runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

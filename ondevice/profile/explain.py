@@ -21,8 +21,8 @@ NOISE_AND_FORGOTTEN = "noise and what you have forgotten"
 OLDER = "older things you did"
 PRIOR = "what people like in general"
 POPULARITY = "popularity"
-POPULAR_START = "a popular start"
-MOSTLY_NOISE = "mostly noise: still learning"
+POPULAR_START = "many people like it"
+MOSTLY_NOISE = "of noise, mostly: it hides you"
 
 _SAID = {
     Verdict.LIKE: "you liked",
@@ -62,8 +62,6 @@ class Because:
     def line(self) -> str:
         """One line for people, where labels of steps say what a person did ("you liked …")."""
         names = _joined([part.label for part in self.parts])
-        if self.kind in {"popularity", "noise"}:
-            return names
         return f"because of {names}" if self.parts[0].kind == "older" else f"because {names}"
 
 

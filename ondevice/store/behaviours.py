@@ -85,10 +85,9 @@ class Behaviours:
         return dict(rows)
 
     def items(self, catalogue: str) -> set[str]:
-        """Return the items of `catalogue` that the person did something with but dislike it."""
+        """Return the items of `catalogue` that the person did something with, dislikes included."""
         rows = self._db.rows(
-            "select distinct item from behaviours "
-            "where catalogue = ? and item is not null and kind <> 'dislike'",
+            "select distinct item from behaviours where catalogue = ? and item is not null",
             catalogue,
         )
         return {item for (item,) in rows}

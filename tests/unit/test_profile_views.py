@@ -197,7 +197,7 @@ def test_a_new_person_gets_a_popular_start(world: World) -> None:
     nobody = profile(decode(PARAMETERS, []), world.catalogue.space)
     ranked = owner_view.rank(nobody, world.catalogue, limit=5)
 
-    assert {place.because.line for place in ranked} == {"a popular start"}
+    assert {place.because.line for place in ranked} == {"because many people like it"}
 
 
 def test_a_strong_signal_is_the_reason_given(world: World) -> None:
@@ -220,8 +220,11 @@ def test_reasons() -> None:
 
     assert because([*told, *quiet], usual=6.0).line == "because you a"
     assert because([*told, told[1], *quiet], usual=6.0).line == "because you a and b"
-    assert because([*told, *quiet], usual=2.0).line == "a popular start"
-    assert because([*told, part("noise", -2.0)], usual=0.0).line == "mostly noise: still learning"
+    assert because([*told, *quiet], usual=2.0).line == "because many people like it"
+    assert (
+        because([*told, part("noise", -2.0)], usual=0.0).line
+        == "because of noise, mostly: it hides you"
+    )
     assert because([part("older", 2.0, "older things")], usual=0.0).line == (
         "because of older things"
     )

@@ -85,10 +85,10 @@ def test_counts_and_items_by_catalogue(store: Store) -> None:
     ):
         store.record(Entry(behaviour=behaviour))
     assert store.behaviours.count_by_catalogue() == {"films": 4, "shop": 1}
-    assert store.behaviours.items("films") == {"1"}
+    assert store.behaviours.items("films") == {"1", "2"}
     assert store.behaviours.items("other") == set()
     store.feedback.add("films", "7", Verdict.LESS, at=AT)
-    assert store.seen("films") == {"1", "7"}
+    assert store.seen("films") == {"1", "2", "7"}
     assert store.seen("shop") == {"9"}
 
 
