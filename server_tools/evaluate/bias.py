@@ -2,7 +2,8 @@
 
 With score_i = tau <u, x_i> + s log(1 + count_i), tau and s are those that make what the
 publisher's users chose last most likely (a softmax over all items they had not seen), with u as
-noisy as it will be. A space fixes the temperature, so the bias of an item is s/tau of it.
+noisy as it will be, and counts of everybody else's choices, as a device finds them. A space fixes
+the temperature, so the bias of an item is s/tau of it.
 """
 
 import math
@@ -33,20 +34,23 @@ def learn(ours: Recommender, histories: Sequence[Sequence[int]], *, seed: int) -
     n, space = len(ours.catalogue), ours.catalogue.space
     generator = np.random.default_rng((seed, 1))
     halves = [device(str(k), tuple(rows)) for k, rows in enumerate(histories)]
-    popular = np.log1p(counts([half.behaviours for half in halves], n))
+    everybody = counts(histories, n)
     chosen = [halves[k] for k in generator.permutation(len(halves))[:USERS]]
     releases = [Releases(ours, factorised(space, epsilon), generator) for epsilon in EPSILONS]
     units = ours.catalogue.unit().astype(np.float64)
     profiles = np.stack(
         [releases[generator.integers(len(releases))].profile(one.behaviours).u for one in chosen]
     )
-    tau, scale = _most_likely(profiles @ units.T, popular, chosen)
+    others = np.tile(everybody, (len(chosen), 1))
+    for row, one in enumerate(chosen):
+        others[row, [*one.behaviours, *one.held_out]] -= 1
+    tau, scale = _most_likely(profiles @ units.T, np.log1p(others), chosen)
     bias = scale / max(tau, LEAST_TAU) * space.temperature
-    return np.asarray(bias * np.log1p(counts(histories, n)), dtype=np.float32)
+    return np.asarray(bias * np.log1p(everybody), dtype=np.float32)
 
 
 def _most_likely(taste: F64, popular: F64, chosen: Sequence[Device]) -> tuple[float, float]:
-    """Return tau and s for `taste` (users, n) and `popular` (n,)."""
+    """Return tau and s for `taste` and `popular`, both (users, n)."""
     from scipy.optimize import minimize
 
     wanted = np.zeros_like(taste)
@@ -62,7 +66,7 @@ def _most_likely(taste: F64, popular: F64, chosen: Sequence[Device]) -> tuple[fl
         total = weights.sum(axis=1, keepdims=True)
         said = wanted * np.where(np.isfinite(logits), logits - np.log(total), 0.0)
         slope = (weights / total - wanted) / len(taste)
-        gradient = np.array([(slope * taste).sum(), (slope.sum(axis=0) * popular).sum()])
+        gradient = np.array([(slope * taste).sum(), (slope * popular).sum()])
         return -float(said.sum()) / len(taste), gradient
 
     found: Any = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B")
