@@ -1,6 +1,8 @@
 # Every target does its own set-up: a fresh machine needs Python >= 3.11 and make.
 # .venv is what users get, and the test tools; .venv-server is the server stack, and the test tools.
 
+export OPENBLAS_NUM_THREADS ?= 1
+
 PYTEST_CLIENT = .venv/bin/python -m pytest --ignore=tests/server
 PYTEST_SERVER = .venv-server/bin/python -m pytest tests/server
 PIP = -m pip install --quiet --disable-pip-version-check --no-input
@@ -74,6 +76,7 @@ bench: $(DEV) $(SERVER)
 	$(PYTEST_SERVER) -m bench -s -q || [ $$? -eq 5 ]
 
 demo-bundle: $(SERVER)
+	.venv-server/bin/ondevice-server base-space
 	.venv-server/bin/python -m server_tools.publish.demo
 
 screenshots: $(DEV)

@@ -93,8 +93,12 @@ class Space:
         return hasher.hexdigest()
 
     def project(self, vectors: F32) -> F32:
-        """Return unit rows (n, d) of encoder vectors (n, e); zeros stay zeros (SPEC 7.6)."""
-        moved = (vectors - self.centre) @ self.projection.T
+        """Return unit rows (n, d) of encoder vectors (n, e); zeros stay zeros (SPEC 7.6).
+
+        In float64, so that neither the batch nor the number of threads decides a last bit.
+        """
+        wide = vectors.astype(np.float64) - self.centre.astype(np.float64)
+        moved = wide @ self.projection.T.astype(np.float64)
         moved[~vectors.any(axis=1)] = 0.0
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
         lengths[lengths == 0] = 1.0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ondevice.formats.catalogue import Catalogue
 
 # Rewritten by `make demo-bundle`.
-INDEX_DIGEST = "609882398a2b3bea46548140d707c8f138d341d2c3dd8c0792a447b4404f8ac3"
+INDEX_DIGEST = "6648fd5be8c0b02526c9b754d42944b02fd846f6df2c684569028779382ce295"
 
 PUBLISHED_KEY = hashlib.sha256(b"ondevice-rec samples: this key is published").digest()
 INDEX_FILE = "index.json"
