@@ -33,6 +33,7 @@ class Session:
         self.home = home
         self.config = config
         self.sample = sample  # the invented person of the demo
+        self._sent_before = _sent_so_far()
         self._catalogues: dict[str, Catalogue] = {}
 
     @classmethod
@@ -160,11 +161,16 @@ class Session:
 
     @property
     def bytes_sent(self) -> int:
-        """Bytes that left this process through the network door."""
-        door = sys.modules.get("ondevice.updates.fetch")
-        return door.bytes_sent() if door else 0
+        """Bytes that left this process through the network door since the session was opened."""
+        return _sent_so_far() - self._sent_before
 
     @property
     def has_store(self) -> bool:
         """Whether anything was ever recorded in this home."""
         return "store" in self.__dict__ or self.home.store.exists()
+
+
+def _sent_so_far() -> int:
+    """Ask the network door, if anything has opened it in this process."""
+    door = sys.modules.get("ondevice.updates.fetch")
+    return int(door.bytes_sent()) if door else 0
