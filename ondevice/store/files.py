@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ondevice import durable
 from ondevice.errors import ConfigError, OnDeviceError
 from ondevice.paths import Home
 
@@ -65,30 +66,13 @@ def replace(path: Path, content: bytes) -> None:
     Raises:
         OnDeviceError: the disk doesn't take it.
     """
-    draft = path.with_name(f"{path.name}.new.key")
     try:
-        draft.unlink(missing_ok=True)
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        draft.replace(path)
-        sync_folder(path.parent)
+        durable.put(path, content, draft=".new.key")
     except OSError as error:
         raise OnDeviceError(
             f"cannot write {path}: {error.strerror}",
             hint="check that the folder is writable and its disk has room",
         ) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ondevice import durable
 from ondevice.errors import IntegrityError, NotReadyError, OnDeviceError
 from ondevice.paths import Home
 from ondevice.store import entries, files, keybox, migrations
@@ -205,7 +206,7 @@ def _connect(home: Home, box: keybox.Keybox, randomness: "Randomness") -> Connec
         try:
             migrations.migrate(connection)
             assert_encrypted(home.store)
-            files.sync_folder(home.root)
+            durable.sync(home.root)
             box = keybox.read(home)
             if box.counter == 0:  # from now on a missing store is an old store
                 keybox.write(home, replace(box, counter=1), randomness)

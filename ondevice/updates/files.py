@@ -1,35 +1,14 @@
 """Files of installed catalogues: replaced at a stroke, and one writer at a time."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
+from ondevice.durable import put, sync
 from ondevice.errors import ConfigError, NotReadyError
 from ondevice.paths import Home
 
-
-def put(path: Path, content: bytes) -> None:
-    """Write `content` to `path`: after a crash the old or the new file is there, whole."""
-    draft = path.with_name(f"{path.name}.part")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync(path.parent)
-
-
-def sync(folder: Path) -> None:
-    """Wait until the names in `folder` are on the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+__all__ = ["locked", "put", "sync"]
 
 
 @contextmanager

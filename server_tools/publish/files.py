@@ -1,11 +1,11 @@
 """Files that appear whole or not at all, and secrets that only their owner may read."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ondevice import durable
 from ondevice.errors import ConfigError
 
 _LOOSE = 0o077  # any right of the group or of others
@@ -13,14 +13,7 @@ _LOOSE = 0o077  # any right of the group or of others
 
 def put(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Write `content` to `path`: after a crash the old or the new file is there, whole."""
-    draft = path.with_name(f"{path.name}.part")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    durable.put(path, content, mode=mode)
 
 
 def put_secret(path: Path, content: bytes) -> None:
