@@ -61,6 +61,8 @@ class Space:
     between: F32  # (d, d), covariance of users' mean steps
     within: F32  # (d, d), covariance of one user's steps around their mean
     decoder: DecoderNetwork | None = None  # None: Wiener shrinkage
+    interests: Mapping[str, F32] | None = None  # arrays of exact mode; None: one user vector
+    lexical: Mapping[str, F32] | None = None  # arrays that read words; None: the encoder alone
     quality: tuple[QualityRow, ...] = field(default=())
 
     @property
@@ -85,6 +87,7 @@ class Space:
                 "behaviours": [row.behaviours for row in self.quality],
                 "shapes": {name: list(array.shape) for name, array in arrays.items()},
             }
+            | {name: True for name in _OPTIONAL if _group(self, name) is not None}
         )
         hasher = hashlib.sha256(len(head).to_bytes(4, "big") + head)
         hasher.update(np.asarray(scalars, dtype="<f8").tobytes())
@@ -151,7 +154,7 @@ def decode(blob: Blob) -> Space:
     if len(blob) < _COUNT.size or len(blob) > limits.SHARD:
         raise FormatError(f"a space takes {_COUNT.size} to {limits.SHARD} bytes, got {len(blob)}")
     magic, count = _COUNT.unpack_from(blob)
-    if magic != MAGIC or not 1 <= count <= limits.TENSORS + len(_FIXED) + 1:
+    if magic != MAGIC or not 1 <= count <= len(_GROUPS) * limits.TENSORS + len(_FIXED) + 1:
         raise FormatError(f"a space starts with {MAGIC!r} and a count, not {magic!r} {count}")
     parts: list[bytes] = []
     at = _COUNT.size
@@ -173,13 +176,22 @@ def decode(blob: Blob) -> Space:
 
 
 _FIXED = ("centre", "projection", "mean", "between", "within")
-_DECODER = "decoder-"  # before the name of each array of the network
+_OPTIONAL = ("interests", "lexical")  # groups of arrays that the head names only if they are there
+_GROUPS = ("decoder", *_OPTIONAL)  # a group and a hyphen stand before the name of its arrays
+
+
+def _group(space: Space, name: str) -> Mapping[str, F32] | None:
+    if name == "decoder":
+        return None if space.decoder is None else space.decoder.weights
+    found: Mapping[str, F32] | None = getattr(space, name)
+    return found
 
 
 def _arrays(space: Space) -> dict[str, F32]:
-    arrays = {name: getattr(space, name) for name in _FIXED}
-    if space.decoder is not None:
-        arrays |= {_DECODER + name: array for name, array in space.decoder.weights.items()}
+    arrays: dict[str, F32] = {name: getattr(space, name) for name in _FIXED}
+    for group in _GROUPS:
+        for name, array in (_group(space, group) or {}).items():
+            arrays[f"{group}-{name}"] = array
     return arrays
 
 
@@ -199,6 +211,7 @@ def _split(space: Space) -> tuple[bytes, dict[str, bytes]]:
                 for row in space.quality
             ],
         }
+        | {name: sorted(found) for name in _OPTIONAL if (found := _group(space, name)) is not None}
     )
     tensors = {name: encode_f32(array) for name, array in _arrays(space).items()}
     _join(head, tensors)
@@ -219,6 +232,7 @@ def _head(blob: bytes) -> Fields:
             "decoder",
             "quality",
         ),
+        optional=_OPTIONAL,
     )
     fields.constant("format", FORMAT)
     return fields
@@ -226,16 +240,22 @@ def _head(blob: bytes) -> Fields:
 
 def _names(head: Fields) -> tuple[str, ...]:
     """Return the name of every array that belongs to a space with this head."""
-    if head.raw("decoder") is None:
-        return _FIXED
-    names = head.array("decoder", high=limits.TENSORS)
+    groups = [f"{group}-{name}" for group in _GROUPS for name in _members(head, group) or ()]
+    return (*_FIXED, *groups)
+
+
+def _members(head: Fields, group: str) -> list[str] | None:
+    """Return the names of the arrays of `group`; None if there is no such group."""
+    if group not in head or (group == "decoder" and head.raw("decoder") is None):
+        return None
+    names = head.array(group, high=limits.TENSORS)
     for name in names:
         if not isinstance(name, str) or not _TENSOR.fullmatch(name):
             raise FormatError(f"{HEAD_FILE}: {name!r} cannot be the name of an array")
     texts = [str(name) for name in names]
     if texts != sorted(set(texts)):
-        raise FormatError(f"{HEAD_FILE}: the arrays of the decoder are not in order, once each")
-    return (*_FIXED, *(_DECODER + name for name in texts))
+        raise FormatError(f"{HEAD_FILE}: the arrays of '{group}' are not in order, once each")
+    return texts
 
 
 def _join(blob: bytes, tensors: Mapping[str, bytes]) -> Space:
@@ -253,16 +273,20 @@ def _join(blob: bytes, tensors: Mapping[str, bytes]) -> Space:
     for name, shape in shapes.items():
         if arrays[name].shape != shape or not dimension or not width:
             raise FormatError(f"the space's {name} has shape {arrays[name].shape}, not {shape}")
-    decoder = None
-    if head.raw("decoder") is not None:
-        weights = {name.removeprefix(_DECODER): arrays[name] for name in names[len(_FIXED) :]}
-        decoder = DecoderNetwork(weights=MappingProxyType(weights))
+    groups = {
+        group: MappingProxyType({name: arrays[f"{group}-{name}"] for name in members})
+        for group in _GROUPS
+        if (members := _members(head, group)) is not None
+    }
+    decoder = groups.get("decoder")
     return Space(
         name=head.text("name", high=_NAME),
         encoder=head.matching("encoder", HEX_DIGEST),
         half_life=head.integer("half_life", low=1, high=1 << 16),
         temperature=head.number("temperature", low=1e-6, high=1e6),
-        decoder=decoder,
+        decoder=None if decoder is None else DecoderNetwork(weights=decoder),
+        interests=groups.get("interests"),
+        lexical=groups.get("lexical"),
         quality=tuple(_quality(row) for row in head.array("quality", high=limits.QUALITY_ROWS)),
         **{name: arrays[name] for name in _FIXED},
     )

@@ -37,9 +37,14 @@ RICH = replace(
     decoder=DecoderNetwork(weights={"w1": array(4, 2), "b1": array(4)}),
     quality=(QualityRow(epsilon=4.0, behaviours=20, ndcg=0.15),),
 )
+WHOLE = replace(
+    RICH,
+    interests={"query": array(DIMENSION, DIMENSION), "position": array(7)},
+    lexical={"weights": array(16, DIMENSION)},
+)
 
 
-@pytest.mark.parametrize("given", [PLAIN, RICH], ids=["plain", "rich"])
+@pytest.mark.parametrize("given", [PLAIN, RICH, WHOLE], ids=["plain", "rich", "whole"])
 def test_both_forms_hold_the_whole_space(given: Space, tmp_path: Path) -> None:
     space.write(given, tmp_path / "new" / "folder")
     for back in (space.read(tmp_path / "new" / "folder"), space.decode(space.encode(given))):
@@ -52,6 +57,25 @@ def test_both_forms_hold_the_whole_space(given: Space, tmp_path: Path) -> None:
     if given.decoder is not None:
         assert back.decoder is not None
         assert np.array_equal(back.decoder.weights["w1"], given.decoder.weights["w1"])
+    for name in ("interests", "lexical"):
+        there, expected = getattr(back, name), getattr(given, name)
+        assert (there is None) == (expected is None)
+        assert sorted(there or ()) == sorted(expected or ())
+        for key in expected or ():
+            assert np.array_equal(there[key], expected[key])
+
+
+def test_a_group_without_arrays_is_still_a_group(tmp_path: Path) -> None:
+    for given in (replace(PLAIN, interests={}), replace(PLAIN, lexical={})):
+        space.write(given, tmp_path)
+        for back in (space.read(tmp_path), space.decode(space.encode(given))):
+            assert back.digest == given.digest != PLAIN.digest
+            assert (back.interests, back.lexical) == (given.interests, given.lexical)
+
+
+def test_a_space_without_the_new_groups_does_not_mention_them() -> None:
+    assert b"interests" not in space.encode(RICH)
+    assert b"lexical" not in space.encode(RICH)
 
 
 def test_the_same_space_is_the_same_files(tmp_path: Path) -> None:
@@ -86,6 +110,13 @@ def test_the_digest_knows_every_part() -> None:
         replace(PLAIN, decoder=DecoderNetwork(weights={})),
         replace(PLAIN, decoder=DecoderNetwork(weights={"w1": array(4, 2), "b2": array(4)})),
         replace(PLAIN, decoder=DecoderNetwork(weights={"w1": array(2, 4), "b1": array(4)})),
+        WHOLE,
+        replace(WHOLE, lexical=None),
+        replace(WHOLE, interests=None),
+        replace(PLAIN, interests={}),
+        replace(PLAIN, lexical={}),
+        replace(PLAIN, lexical={"w1": array(4, 2), "b1": array(4)}),
+        replace(PLAIN, interests={"w1": array(4, 2), "b1": array(4)}),
     ]
     assert len({each.digest for each in changed}) == len(changed)
 
@@ -155,6 +186,11 @@ def put(name: str, blob: bytes) -> Damage:
         (edit(decoder=["b", "a"]), "in order"),
         (edit(decoder=["a", "a"]), "in order"),
         (edit(decoder=["a"]), "cannot read"),
+        (edit(interests=None), "list"),
+        (edit(interests=["a"]), "cannot read"),
+        (edit(interests=["b", "a"]), "in order"),
+        (edit(lexical=["W"]), "name of an array"),
+        (edit(lexical=[f"a{n:02d}" for n in range(limits.TENSORS + 1)]), "list of at most 64"),
         (edit(quality=[[]]), "not an object"),
         (edit(quality=[{"epsilon": 0, "behaviours": 1, "ndcg": 0.1}]), "epsilon"),
         (edit(quality=[{"epsilon": 1, "behaviours": -1, "ndcg": 0.1}]), "behaviours"),
