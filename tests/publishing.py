@@ -19,6 +19,7 @@ from server_tools.publish import invite, keys, repository
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 WIDTH, DIMENSION = 16, 8
+ONE = keys.Threshold()
 
 
 class WordEncoder:
@@ -93,8 +94,8 @@ class Publisher:
     def repo(self) -> Path:
         return self.base / "repo"
 
-    def init(self, *, now: datetime = NOW) -> "Publisher":
-        keys.init(self.repo, now=now, randomness=self.randomness)
+    def init(self, *, now: datetime = NOW, threshold: keys.Threshold = ONE) -> "Publisher":
+        keys.init(self.repo, now=now, randomness=self.randomness, threshold=threshold)
         return self
 
     def publish(

@@ -83,6 +83,15 @@ def unwrap(
     return key, epoch
 
 
+def recipients(blob: bytes | bytearray | memoryview) -> frozenset[str]:
+    """Return the `key_id` of everybody that an envelope was made for.
+
+    Raises:
+        FormatError: malformed.
+    """
+    return frozenset(_parse(blob)[2])
+
+
 def _parse(blob: bytes | bytearray | memoryview) -> tuple[str, int, dict[str, str]]:
     what = "the envelope"
     table = canonical.load(blob, what=what, limit=limits.ENVELOPE)

@@ -1,36 +1,15 @@
-"""`ondevice-server keys`, `publish`, `invite` and `demo-bundle`."""
+"""`ondevice-server publish`, `invite` and `demo-bundle`."""
 
 from pathlib import Path
 
 import click
 
-_REPO = click.option(
+REPO = click.option(
     "--repo",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of static files; its secrets are in the folder DIR.keys beside it.",
 )
-
-
-@click.group()
-def keys() -> None:
-    """Make and look after the publisher's keys."""
-
-
-@keys.command("init")
-@_REPO
-def keys_init(repo: Path) -> None:
-    """Make keys and an empty signed repository in DIR.
-
-    The secrets go to the folder DIR.keys beside it: never serve that one, and keep a copy of it.
-    """
-    from ondevice import clock
-    from ondevice.privacy.randomness import SystemRandomness
-    from server_tools.publish import keys as secrets
-
-    folder = secrets.init(repo, now=clock.now(), randomness=SystemRandomness())
-    click.echo(f"serve {repo}", err=True)
-    click.echo(f"never serve {folder}, and keep a copy of it", err=True)
 
 
 @click.command()
@@ -40,19 +19,29 @@ def keys_init(repo: Path) -> None:
     required=False,
     type=click.Path(path_type=Path, exists=True, file_okay=False),
 )
-@_REPO
+@REPO
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option("--timestamp-only", is_flag=True, help="Only sign that the newest is still newest.")
-def publish(build: Path | None, repo: Path, *, dry_run: bool, timestamp_only: bool) -> None:
+@click.option("--finish", is_flag=True, help="Publish what waited for signatures and has them now.")
+def publish(
+    build: Path | None, repo: Path, *, dry_run: bool, timestamp_only: bool, finish: bool
+) -> None:
     """Make the build in DIR the newest version of its catalogue.
 
     Devices refuse a repository whose timestamp is older than 7 days: run it with --timestamp-only
-    once a day.
+    once a day. Where keys of targets are kept elsewhere, it prepares a file for them to sign, and
+    --finish publishes what they signed.
     """
     from ondevice import clock
     from ondevice.privacy.randomness import SystemRandomness
-    from server_tools.publish import repository
+    from server_tools.publish import members, repository
 
+    if finish:
+        if build is not None or dry_run or timestamp_only:
+            raise click.UsageError("--finish takes no DIR and no other choice")
+        roles = members.finish(repo, now=clock.now())
+        click.echo(f"published what waited: {', '.join(roles)}", err=True)
+        return
     if timestamp_only:
         if build is not None or dry_run:
             raise click.UsageError("--timestamp-only takes neither DIR nor --dry-run")
@@ -60,7 +49,7 @@ def publish(build: Path | None, repo: Path, *, dry_run: bool, timestamp_only: bo
         click.echo(f"signed again: {', '.join(signed)}", err=True)
         return
     if build is None:
-        raise click.UsageError("give the folder of a build, or --timestamp-only")
+        raise click.UsageError("give the folder of a build, --timestamp-only or --finish")
     report = repository.publish(
         build, repo, now=clock.now(), randomness=SystemRandomness(), dry_run=dry_run
     )
@@ -73,10 +62,12 @@ def publish(build: Path | None, repo: Path, *, dry_run: bool, timestamp_only: bo
     click.echo(f"{verb} '{report.catalogue}' version {report.version}", err=True)
     click.echo(f"new: {', '.join(report.sealed) or 'none'} ({report.size:,} bytes)", err=True)
     click.echo(f"unchanged: {', '.join(report.kept) or 'none'}", err=True)
+    if report.note:
+        click.echo(f"note: {report.note}", err=True)
 
 
 @click.command()
-@_REPO
+@REPO
 @click.option("--url", required=True, help="Where devices find DIR: https://…, or a folder.")
 @click.option("--catalogue", "catalogues", multiple=True, help="Only this one; may be repeated.")
 @click.option(

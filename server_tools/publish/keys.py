@@ -1,11 +1,13 @@
 """The publisher's secrets, and the first metadata that they sign.
 
-For a repository `DIR`, which is served, the folder `DIR.keys` beside it is not: one private key for
-each role of the metadata, the group's key, and `state.key` with the keys of catalogues and shards.
-Whoever has the role keys can speak for the publisher; whoever has the group key can read.
+For a repository `DIR`, which is served, the folder `DIR.keys` beside it is not: private keys for
+each role of the metadata (`ROLE.key`, or `ROLE-1.key` … where several must sign), the group's key,
+and `state.key` with the keys of catalogues and shards. Whoever has the role keys can speak for the
+publisher; whoever has the group key can read. Keys of root and targets may be kept elsewhere, and
+brought here, or to a copy of what waits for a signature, when they are needed (signing.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +27,8 @@ from ondevice.privacy.randomness import Randomness
 from server_tools.publish import files
 
 ROLES: Final = ("root", "targets", "snapshot", "timestamp")
+SHARED_ROLES: Final = ("root", "targets")  # several keys may have to sign for these
+MOST_KEYS = 16  # of one role
 LIFETIME: Final[Mapping[str, timedelta]] = {
     "root": timedelta(days=365),
     "targets": timedelta(days=90),
@@ -35,6 +39,21 @@ _GROUP = "group.key"
 _STATE = "state.key"
 _STATE_FORMAT = "ondevice-publisher/1"
 _STATE_LIMIT = 256 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """How many of how many keys must sign for root and for targets."""
+
+    needed: int = 1
+    of: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.needed <= self.of <= MOST_KEYS:
+            raise ConfigError(
+                f"{self.needed} of {self.of} keys cannot be asked for",
+                hint=f"write M/N with 1 <= M <= N <= {MOST_KEYS}, as in 2/3",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +79,20 @@ def folder(repo: Path) -> Path:
     return repo.with_name(f"{repo.name}.keys")
 
 
-def init(repo: Path, *, now: datetime, randomness: Randomness) -> Path:
-    """Make keys, one for each role, and an empty signed repository; return the folder of keys.
+def init(
+    repo: Path,
+    *,
+    now: datetime,
+    randomness: Randomness,
+    threshold: Threshold = Threshold(),  # frozen
+) -> Path:
+    """Make the keys of each role and an empty signed repository; return the folder of keys.
+
+    Args:
+        repo: the folder to serve.
+        now: from when the metadata is valid.
+        randomness: where keys come from.
+        threshold: for root and targets; the other roles have one key.
 
     Raises:
         ConfigError: keys or metadata are there already.
@@ -73,24 +104,51 @@ def init(repo: Path, *, now: datetime, randomness: Randomness) -> Path:
             hint="keys are made once; choose another --repo for another publisher",
         )
     keys.mkdir(parents=True, mode=0o700)
-    signers = {}
-    for role in ROLES:
-        private = Ed25519PrivateKey.from_private_bytes(randomness.bytes(32))
-        signers[role] = CryptoSigner(private)
-        files.put_secret(keys / f"{role}.key", signers[role].private_bytes)
-    files.put_secret(keys / _GROUP, randomness.bytes(32).hex().encode())
+    signers = {
+        role: make(keys, role, randomness, count=threshold.of if role in SHARED_ROLES else 1)
+        for role in ROLES
+    }
+    new_group(repo, randomness)
     write_state(repo, {})
-    _first_metadata(repo, signers, now)
+    _first_metadata(repo, signers, threshold.needed, now)
     return keys
 
 
-def signer(repo: Path, role: str) -> CryptoSigner:
-    """Return what signs for `role`.
+def make(
+    keys: Path, role: str, randomness: Randomness, *, count: int, mark: str = ""
+) -> list[CryptoSigner]:
+    """Write `count` new keys of `role` into the folder `keys`; `mark` makes new names."""
+    made = []
+    for number in range(1, count + 1):
+        private = Ed25519PrivateKey.from_private_bytes(randomness.bytes(32))
+        made.append(CryptoSigner(private))
+        name = f"{role}{f'-{number}' if count > 1 else ''}{mark}.key"
+        files.put_secret(keys / name, made[-1].private_bytes)
+    return made
+
+
+def held(repo: Path) -> dict[str, CryptoSigner]:
+    """Return id → signer of every private key of a role that is here.
+
+    Raises:
+        ConfigError: one of them is readable by others, or not a key.
+    """
+    found = (signer(path) for path in role_files(repo))
+    return {one.public_key.keyid: one for one in found}
+
+
+def role_files(repo: Path) -> list[Path]:
+    """Return the files of private keys of roles, whether they still count or not."""
+    names = sorted(path for path in folder(repo).glob("*.key"))
+    return [path for path in names if path.name not in {_GROUP, _STATE}]
+
+
+def signer(path: Path) -> CryptoSigner:
+    """Return what signs with the private key at `path`.
 
     Raises:
         ConfigError: the key is missing, readable by others, or not a key.
     """
-    path = folder(repo) / f"{role}.key"
     blob = files.read_secret(path)
     try:
         private = load_pem_private_key(blob, password=None)
@@ -112,6 +170,11 @@ def group(repo: Path) -> X25519PrivateKey:
     if not HEX_DIGEST.fullmatch(text):
         raise ConfigError(f"{path} is not a key of 64 hex digits")
     return X25519PrivateKey.from_private_bytes(bytes.fromhex(text))
+
+
+def new_group(repo: Path, randomness: Randomness) -> None:
+    """Replace the group's key: from the next version on, older invitations open nothing."""
+    files.put_secret(folder(repo) / _GROUP, randomness.bytes(32).hex().encode())
 
 
 def read_state(repo: Path) -> dict[str, CatalogueKeys]:
@@ -165,10 +228,15 @@ def _catalogue(name: str, value: object, what: str) -> CatalogueKeys:
     )
 
 
-def _first_metadata(repo: Path, signers: Mapping[str, CryptoSigner], now: datetime) -> None:
+def _first_metadata(
+    repo: Path, signers: Mapping[str, list[CryptoSigner]], threshold: int, now: datetime
+) -> None:
     root = Root(expires=now + LIFETIME["root"], consistent_snapshot=True)
     for role in ROLES:
-        root.add_key(signers[role].public_key, role)
+        for one in signers[role]:
+            root.add_key(one.public_key, role)
+    for role in SHARED_ROLES:
+        root.roles[role].threshold = threshold
     targets = Metadata(Targets(expires=now + LIFETIME["targets"]))
     targets_blob = sign(targets, signers["targets"])
     snapshot = Metadata(
@@ -192,7 +260,9 @@ def _first_metadata(repo: Path, signers: Mapping[str, CryptoSigner], now: dateti
     files.put(metadata / "timestamp.json", sign(timestamp, signers["timestamp"]))
 
 
-def sign(metadata: Metadata[Any], with_key: CryptoSigner) -> bytes:
-    """Return `metadata` signed by one key, as bytes."""
-    metadata.sign(with_key)
+def sign(metadata: Metadata[Any], with_keys: Iterable[CryptoSigner]) -> bytes:
+    """Return `metadata` signed by exactly these keys, as bytes."""
+    metadata.signatures.clear()
+    for one in with_keys:
+        metadata.sign(one, append=True)
     return metadata.to_bytes()

@@ -16,26 +16,22 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
-from tuf.api.serialization import DeserializationError
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from tuf.api.metadata import TargetFile
 
-from ondevice.errors import ConfigError, FormatError, IntegrityError
+from ondevice.errors import FormatError, IntegrityError
 from ondevice.formats import envelope, manifest, sealed
 from ondevice.formats.manifest import Manifest, ShardEntry
 from ondevice.privacy.randomness import Randomness
 from server_tools.embed import local
-from server_tools.publish import files, keys
+from server_tools.publish import devices, files, keys, signing
 from server_tools.publish.keys import CatalogueKeys, SealedShard
+from server_tools.publish.signing import Roles
 
 MANIFEST, ENVELOPE = "manifest", "envelope"  # targets of each catalogue, beside its shards
-ROOT_RENEWAL = timedelta(days=60)  # a root that expires sooner is signed again
-DUE = timedelta(days=30)  # the same for a snapshot, when only the timestamp is asked for
-_T = TypeVar("_T", Root, Snapshot, Targets, Timestamp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +44,7 @@ class Report:
     sealed: tuple[str, ...] = ()  # shards sealed now
     kept: tuple[str, ...] = ()  # shards that devices have already
     size: int = 0  # bytes of new shards, which every device fetches
-
-
-@dataclass(slots=True, kw_only=True)
-class _Metadata:
-    """The current metadata of a repository, being changed."""
-
-    root: Metadata[Root]
-    targets: Metadata[Targets]
-    snapshot: Metadata[Snapshot]
-    timestamp: Metadata[Timestamp]
+    note: str = ""  # what the publisher should do soon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +65,16 @@ def publish(
         FormatError: the build or the repository has been damaged.
     """
     built, shards = local.read(build)
-    with files.locked(_existing(repo)):
-        metadata = _read(repo)
+    with files.locked(signing.existing(repo)):
+        roles = Roles.read(repo)
         state = keys.read_state(repo)
-        plan = _plan(built, repo, metadata, state.get(built.catalogue), randomness)
+        plan = _plan(built, repo, roles, state.get(built.catalogue), randomness)
         if dry_run or not plan.report.changed:
             return plan.report
-        signers = {role: keys.signer(repo, role) for role in keys.ROLES}
-        group = keys.group(repo)
+        signing.refuse_pending(repo)
         entries, blobs, secrets = _seal(built, shards, plan, randomness)
         keys.write_state(repo, {**state, built.catalogue: secrets})
-        offered = _offer(repo, built, blobs)
+        offered = _offer(repo, built.catalogue, blobs)
         offered |= {entry.name: _kept_file(repo, built.catalogue, entry) for entry in entries}
         published = replace(
             built,
@@ -96,37 +82,66 @@ def publish(
             created=f"{now:%Y-%m-%dT%H:%M:%SZ}",
             shards=tuple(entries),
         )
-        wrapped = _envelope(repo, metadata, built.catalogue, secrets, group)
-        head = sealed.seal(
-            secrets.key,
-            manifest.encode(published),
-            sealed.manifest_aad(built.catalogue),
-            salt=randomness.bytes(sealed.SALT),
-            prefix=randomness.bytes(sealed.PREFIX),
-        )
-        offered |= _offer(repo, built, {ENVELOPE: wrapped, MANIFEST: head})
-        _renew_root(repo, metadata, signers["root"], now)
-        _announce(repo, metadata, signers, {built.catalogue: offered}, now)
-    return plan.report
+        offered |= _heads(repo, roles, published, secrets, randomness)
+        note = roles.renew_root(now)
+        roles.offer({built.catalogue: offered}, now)
+    return replace(plan.report, note=note)
+
+
+def reissue(repo: Path, *, now: datetime, randomness: Randomness, new_keys: bool) -> dict[str, int]:
+    """Wrap the key of every published catalogue for the present members; return id → version.
+
+    With `new_keys` each catalogue gets another key, the next epoch and the next version, so that
+    who is no member any more can't read it. Shards stay as they are: what a former member had, it
+    keeps. The caller holds the lock.
+
+    Raises:
+        WaitingError: keys that are not here must sign first.
+    """
+    signing.refuse_pending(repo)
+    roles, state = Roles.read(repo), keys.read_state(repo)
+    offers: dict[str, dict[str, TargetFile]] = {}
+    versions: dict[str, int] = {}
+    for name in _catalogues(roles):
+        published = _published(repo, roles, name, state[name])
+        if published is None:
+            continue
+        offered = {
+            path.partition("/")[2]: file
+            for path, file in roles.targets.signed.targets.items()
+            if path.startswith(f"{name}/")
+        }
+        if new_keys:
+            secrets = state[name]
+            state[name] = replace(secrets, key=randomness.bytes(32), epoch=secrets.epoch + 1)
+            published = replace(
+                published,
+                version=published.version + 1,
+                created=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            )
+            offered |= _heads(repo, roles, published, state[name], randomness)
+        else:
+            wrapped = _envelope(repo, roles, name, state[name])
+            offered |= _offer(repo, name, {ENVELOPE: wrapped})
+        offers[name], versions[name] = offered, published.version
+    if new_keys:
+        keys.write_state(repo, state)
+    if offers:
+        roles.offer(offers, now)
+    return versions
 
 
 def refresh(repo: Path, *, now: datetime) -> tuple[str, ...]:
-    """Sign the timestamp again, and the snapshot when it is due; return which were signed.
+    """Sign the timestamp again, and what else is due and can be; return which were signed.
 
-    Needs only the keys of these two roles, so it can run unattended.
+    Needs only the keys of timestamp and snapshot, so it can run unattended; targets that are due
+    are signed too where their keys are here.
 
     Raises:
         ConfigError: no repository, or its keys are not here.
     """
-    with files.locked(_existing(repo)):
-        metadata = _read(repo)
-        due = metadata.snapshot.signed.expires - now < DUE
-        roles = ("snapshot", "timestamp") if due else ("timestamp",)
-        signers = {role: keys.signer(repo, role) for role in roles}
-        if due:
-            _snapshot(repo, metadata, signers["snapshot"], now)
-        _timestamp(repo, metadata, signers["timestamp"], now)
-    return roles
+    with files.locked(signing.existing(repo)):
+        return Roles.read(repo).sign_due(now)
 
 
 def newest_root(repo: Path) -> bytes:
@@ -135,13 +150,12 @@ def newest_root(repo: Path) -> bytes:
     Raises:
         ConfigError: there is no repository.
     """
-    return _root_files(repo)[-1].read_bytes()
+    return signing.root_files(repo)[-1].read_bytes()
 
 
 def catalogues(repo: Path) -> tuple[str, ...]:
     """Return the ids of what `repo` offers, in order."""
-    paths = _read(repo).targets.signed.targets
-    return tuple(sorted(path.partition("/")[0] for path in paths if path.endswith(f"/{MANIFEST}")))
+    return _catalogues(Roles.read(repo))
 
 
 def target_file(repo: Path, catalogue: str, name: str, digest: str) -> Path:
@@ -149,15 +163,20 @@ def target_file(repo: Path, catalogue: str, name: str, digest: str) -> Path:
     return repo / "targets" / catalogue / f"{digest}.{name}"
 
 
+def _catalogues(roles: Roles) -> tuple[str, ...]:
+    paths = roles.targets.signed.targets
+    return tuple(sorted(path.partition("/")[0] for path in paths if path.endswith(f"/{MANIFEST}")))
+
+
 def _plan(
     built: Manifest,
     repo: Path,
-    metadata: _Metadata,
+    roles: Roles,
     secrets: CatalogueKeys | None,
     randomness: Randomness,
 ) -> _Plan:
     secrets = secrets or CatalogueKeys(key=randomness.bytes(32))
-    published = _published(repo, metadata, built.catalogue, secrets)
+    published = _published(repo, roles, built.catalogue, secrets)
     version = published.version if published else 0
     if published is not None and _bare(published) == built:
         return _Plan(
@@ -220,10 +239,8 @@ def _bare(published: Manifest) -> Manifest:
     return replace(published, version=0, created=local.CREATED, shards=entries)
 
 
-def _published(
-    repo: Path, metadata: _Metadata, catalogue: str, secrets: CatalogueKeys
-) -> Manifest | None:
-    target = metadata.targets.signed.targets.get(f"{catalogue}/{MANIFEST}")
+def _published(repo: Path, roles: Roles, catalogue: str, secrets: CatalogueKeys) -> Manifest | None:
+    target = roles.targets.signed.targets.get(f"{catalogue}/{MANIFEST}")
     if target is None:
         return None
     path = target_file(repo, catalogue, MANIFEST, target.hashes["sha256"])
@@ -250,131 +267,61 @@ def _kept_file(repo: Path, catalogue: str, entry: ShardEntry) -> TargetFile:
     )
 
 
-def _envelope(
-    repo: Path, metadata: _Metadata, catalogue: str, secrets: CatalogueKeys, group: X25519PrivateKey
-) -> bytes:
+def _heads(
+    repo: Path,
+    roles: Roles,
+    published: Manifest,
+    secrets: CatalogueKeys,
+    randomness: Randomness,
+) -> dict[str, TargetFile]:
+    """Write envelope and sealed manifest of one version."""
+    name = published.catalogue
+    head = sealed.seal(
+        secrets.key,
+        manifest.encode(published),
+        sealed.manifest_aad(name),
+        salt=randomness.bytes(sealed.SALT),
+        prefix=randomness.bytes(sealed.PREFIX),
+    )
+    wrapped = _envelope(repo, roles, name, secrets)
+    return _offer(repo, name, {ENVELOPE: wrapped, MANIFEST: head})
+
+
+def _envelope(repo: Path, roles: Roles, catalogue: str, secrets: CatalogueKeys) -> bytes:
     """Return the envelope that is out, if it serves: wrapping again would give other bytes."""
-    target = metadata.targets.signed.targets.get(f"{catalogue}/{ENVELOPE}")
+    group = keys.group(repo)
+    members = [group.public_key(), *devices.recipients(repo, catalogue)]
+    recipients = {envelope.key_id(public): public for public in members}
+    target = roles.targets.signed.targets.get(f"{catalogue}/{ENVELOPE}")
     if target is not None:
         path = target_file(repo, catalogue, ENVELOPE, target.hashes["sha256"])
         with suppress(OSError, IntegrityError):
             blob = path.read_bytes()
-            held = envelope.unwrap(blob, group, catalogue=catalogue)
-            if held == (secrets.key, secrets.epoch):
+            if _serves(blob, group, catalogue, secrets, recipients):
                 return blob
-    public = group.public_key()
-    return envelope.wrap(
-        secrets.key,
-        {envelope.key_id(public): public},
-        catalogue=catalogue,
-        epoch=secrets.epoch,
-    )
+    return envelope.wrap(secrets.key, recipients, catalogue=catalogue, epoch=secrets.epoch)
 
 
-def _offer(repo: Path, built: Manifest, blobs: Mapping[str, bytes]) -> dict[str, TargetFile]:
+def _serves(
+    blob: bytes,
+    group: X25519PrivateKey,
+    catalogue: str,
+    secrets: CatalogueKeys,
+    recipients: Mapping[str, X25519PublicKey],
+) -> bool:
+    held = envelope.unwrap(blob, group, catalogue=catalogue)
+    return held == (secrets.key, secrets.epoch) and envelope.recipients(blob) == set(recipients)
+
+
+def _offer(repo: Path, catalogue: str, blobs: Mapping[str, bytes]) -> dict[str, TargetFile]:
     """Write target files; return name → how metadata describes them."""
     offered = {}
     for name, blob in blobs.items():
         digest = hashlib.sha256(blob).hexdigest()
-        path = target_file(repo, built.catalogue, name, digest)
+        path = target_file(repo, catalogue, name, digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.put(path, blob)
         offered[name] = TargetFile(
-            length=len(blob), hashes={"sha256": digest}, path=f"{built.catalogue}/{name}"
+            length=len(blob), hashes={"sha256": digest}, path=f"{catalogue}/{name}"
         )
     return offered
-
-
-def _renew_root(repo: Path, metadata: _Metadata, signer: Any, now: datetime) -> None:
-    if metadata.root.signed.expires - now >= ROOT_RENEWAL:
-        return
-    root = metadata.root.signed
-    root.version += 1
-    root.expires = now + keys.LIFETIME["root"]
-    files.put(repo / "metadata" / f"{root.version}.root.json", keys.sign(metadata.root, signer))
-
-
-def _announce(
-    repo: Path,
-    metadata: _Metadata,
-    signers: Mapping[str, Any],
-    offers: Mapping[str, Mapping[str, TargetFile]],
-    now: datetime,
-) -> None:
-    """Sign targets, snapshot and timestamp with the new `offers`, catalogue → name → file."""
-    targets = metadata.targets.signed
-    for catalogue, offered in offers.items():
-        for path in [path for path in targets.targets if path.startswith(f"{catalogue}/")]:
-            del targets.targets[path]
-        targets.targets |= {file.path: file for file in offered.values()}
-    targets.version += 1
-    targets.expires = now + keys.LIFETIME["targets"]
-    blob = keys.sign(metadata.targets, signers["targets"])
-    files.put(repo / "metadata" / f"{targets.version}.targets.json", blob)
-    meta = MetaFile.from_data(targets.version, blob, ["sha256"])
-    metadata.snapshot.signed.meta["targets.json"] = meta
-    _snapshot(repo, metadata, signers["snapshot"], now)
-    _timestamp(repo, metadata, signers["timestamp"], now)
-
-
-def _snapshot(repo: Path, metadata: _Metadata, signer: Any, now: datetime) -> None:
-    snapshot = metadata.snapshot.signed
-    snapshot.version += 1
-    snapshot.expires = now + keys.LIFETIME["snapshot"]
-    blob = keys.sign(metadata.snapshot, signer)
-    files.put(repo / "metadata" / f"{snapshot.version}.snapshot.json", blob)
-    metadata.timestamp.signed.snapshot_meta = MetaFile.from_data(snapshot.version, blob, ["sha256"])
-
-
-def _timestamp(repo: Path, metadata: _Metadata, signer: Any, now: datetime) -> None:
-    metadata.timestamp.signed.version += 1
-    metadata.timestamp.signed.expires = now + keys.LIFETIME["timestamp"]
-    files.put(repo / "metadata" / "timestamp.json", keys.sign(metadata.timestamp, signer))
-
-
-def _existing(repo: Path) -> Path:
-    """Return the folder of keys of a repository that exists."""
-    _root_files(repo)
-    if not keys.folder(repo).is_dir():
-        raise ConfigError(
-            f"the keys of {repo} are not here: {keys.folder(repo)} is missing",
-            hint="put them back, or make a new repository: ondevice-server keys init --repo DIR",
-        )
-    return keys.folder(repo)
-
-
-def _root_files(repo: Path) -> list[Path]:
-    found = list((repo / "metadata").glob("*.root.json"))
-    if not found:
-        raise ConfigError(
-            f"{repo} is not a repository",
-            hint="make one: ondevice-server keys init --repo DIR",
-        )
-    return sorted(found, key=lambda path: int(path.name.partition(".")[0]))
-
-
-def _read(repo: Path) -> _Metadata:
-    """Read what the timestamp names; files that an interrupted run left are passed over."""
-    folder = repo / "metadata"
-    timestamp = _load(folder / "timestamp.json", Timestamp)
-    snapshot_version = timestamp.signed.snapshot_meta.version
-    snapshot = _load(folder / f"{snapshot_version}.snapshot.json", Snapshot)
-    targets_version = snapshot.signed.meta["targets.json"].version
-    return _Metadata(
-        root=_load(_root_files(repo)[-1], Root),
-        targets=_load(folder / f"{targets_version}.targets.json", Targets),
-        snapshot=snapshot,
-        timestamp=timestamp,
-    )
-
-
-def _load(path: Path, kind: type[_T]) -> Metadata[_T]:
-    try:
-        found: Metadata[Any] = Metadata.from_bytes(path.read_bytes())
-    except (OSError, DeserializationError) as error:
-        raise FormatError(
-            f"cannot read {path}: {error}", hint="restore the repository from a backup"
-        ) from error
-    if not isinstance(found.signed, kind):
-        raise FormatError(f"{path} is not {kind.type} metadata")
-    return found

@@ -18,6 +18,7 @@ from ondevice.store import Store
 from ondevice.updates import embedded, install
 from server_tools.embed import command as embed
 from server_tools.publish import command as publish
+from server_tools.publish import keys_command
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOP = ROOT / "models" / "demo" / "catalogues" / "shop.jsonl"
@@ -61,7 +62,7 @@ def test_from_a_source_to_a_search_on_the_device(kind: str, tmp_path: Path) -> N
     build, repo, invitation = tmp_path / "build", tmp_path / "repo", tmp_path / "me.invite"
     arguments = ["--source", source(kind, tmp_path), "--id", "mine", "--title", "My things"]
     run(embed.build, *arguments, "--scenario", "e-commerce", "--out", build)
-    run(publish.keys, "init", "--repo", repo)
+    run(keys_command.keys, "init", "--repo", repo)
     run(publish.publish, build, "--repo", repo)
     run(publish.invite, "--repo", repo, "--url", repo, "--out", invitation)
 

@@ -14,7 +14,7 @@ from tuf.api.metadata import Metadata
 
 from ondevice.errors import ConfigError, FormatError, OnDeviceError
 from ondevice.formats import envelope, invite, sealed
-from server_tools.publish import command, files, keys, repository
+from server_tools.publish import command, files, keys, keys_command, repository
 from tests.publishing import NOW, Publisher, snapshot, some_items
 
 LATER = NOW + timedelta(days=3)
@@ -233,7 +233,7 @@ def test_something_that_is_no_key(content: bytes, publisher: Publisher) -> None:
     files.put_secret(keys.folder(publisher.repo) / "root.key", content)
     files.put_secret(keys.folder(publisher.repo) / "group.key", content)
     with pytest.raises(ConfigError, match="is not a private key"):
-        keys.signer(publisher.repo, "root")
+        keys.held(publisher.repo)
     with pytest.raises(ConfigError, match="64 hex digits"):
         keys.group(publisher.repo)
 
@@ -291,7 +291,7 @@ def test_the_commands(publisher: Publisher, tmp_path: Path) -> None:
     def call(name: Any, *arguments: str) -> Any:
         return CliRunner().invoke(name, arguments, catch_exceptions=False)
 
-    done = call(command.keys, "init", "--repo", str(repo))
+    done = call(keys_command.keys, "init", "--repo", str(repo))
     assert f"never serve {tmp_path / 'public.keys'}" in done.stderr
     assert (
         "would publish 'rooms' version 1"
