@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ondevice.domain import Item, Scenario
 from ondevice.formats.invite import Invite
@@ -75,6 +76,15 @@ def some_items(count: int = 12, *, changed: int | None = None) -> list[Item]:
 
 class Ring(dict[str, bytes]):
     """Secrets of one device, in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.device_private = X25519PrivateKey.generate().private_bytes_raw()
+
+    @property
+    def device_public(self) -> str:
+        private = X25519PrivateKey.from_private_bytes(self.device_private)
+        return private.public_key().public_bytes_raw().hex()
 
     def put(self, name: str, secret: bytes) -> None:
         self[name] = secret

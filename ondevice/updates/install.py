@@ -12,7 +12,7 @@ kept until the next update, for processes that are still reading it.
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -43,6 +43,7 @@ __all__ = [
     "Update",
     "add",
     "installed",
+    "join",
     "load",
     "remove",
     "update",
@@ -54,6 +55,11 @@ _TRUST = "trust"
 
 class KeyRing(Protocol):
     """Where named secrets are kept at rest; the device's keybox is one."""
+
+    @property
+    def device_private(self) -> bytes:
+        """The X25519 private key of this device, 32 raw bytes."""
+        ...
 
     def get(self, name: str) -> bytes | None:
         """Return a secret, or None."""
@@ -136,19 +142,49 @@ def add(home: Home, invitation: Path, *, keys: KeyRing, now: datetime) -> list[s
                 f"the publisher does not offer '{missing[0]}'" if missing else "nothing is offered",
                 hint="it may not be published yet: ask the publisher, or try again later",
             )
-        for name in wanted:
-            present = shelf.read(home.catalogues / name)
-            if present is not None:
-                raise ConfigError(
-                    f"'{name}' is installed already, from {present.origin}",
-                    hint=f"update it, or first: ondevice-rec catalogue remove {name}",
-                )
+        _free(home, wanted)
         private = invited.group_private
         staged = [staging.stage(home, invited.url, state, name, private) for name in wanted]
         for one in staged:
             keys.put(_secret(one.manifest.catalogue), private)
             _activate(home, one)
     return list(wanted)
+
+
+def join(home: Home, url: str, root: bytes, *, keys: KeyRing, now: datetime) -> list[str]:
+    """Install what the publisher at `url` lets this enrolled device read; return the ids.
+
+    Args:
+        home: of this device.
+        url: https://… or file:///…
+        root: the publisher's root.json, got by a way that is trusted.
+        keys: of this device, whose public key the publisher has enrolled.
+        now: the time.
+
+    Raises:
+        NotReadyError: offline, or this device is not enrolled there.
+        ConfigError: a catalogue of this id is installed already.
+        IntegrityError: something is damaged or not to be believed; nothing was installed.
+    """
+    from ondevice.updates import trust
+
+    private = keys.device_private
+    with files.locked(home):
+        state = staging.newest(url, trust.start(root, now=now), now)
+        wanted = [
+            name
+            for name in staging.offered(state)
+            if staging.readable(url, trust.targets(state), name, private)
+        ]
+        if not wanted:
+            raise NotReadyError(
+                "the publisher has nothing for this device",
+                hint="show it the key of this device first: ondevice-rec device enrol",
+            )
+        _free(home, wanted)
+        for one in [staging.stage(home, url, state, name, private) for name in wanted]:
+            _activate(home, one)
+    return wanted
 
 
 def update(home: Home, catalogue: str, *, keys: KeyRing, now: datetime) -> Update:
@@ -202,6 +238,16 @@ def remove(home: Home, catalogue: str, *, keys: KeyRing) -> None:
         (folder / POINTER).unlink(missing_ok=True)  # first: from here on it is not installed
         shutil.rmtree(folder)
         keys.drop(_secret(catalogue))
+
+
+def _free(home: Home, wanted: Sequence[str]) -> None:
+    for name in wanted:
+        present = shelf.read(home.catalogues / name)
+        if present is not None:
+            raise ConfigError(
+                f"'{name}' is installed already, from {present.origin}",
+                hint=f"update it, or first: ondevice-rec catalogue remove {name}",
+            )
 
 
 def _read_invitation(path: Path) -> invites.Invite:
@@ -317,13 +363,8 @@ def _secret(catalogue: str) -> str:
 
 
 def _group_key(keys: KeyRing, catalogue: str) -> bytes:
-    private = keys.get(_secret(catalogue))
-    if private is None:
-        raise NotReadyError(
-            f"this device has no key for '{catalogue}'",
-            hint=f"remove it and join again: ondevice-rec catalogue remove {catalogue}",
-        )
-    return private
+    """Return the group's key from an invitation, or else the key of this enrolled device."""
+    return keys.get(_secret(catalogue)) or keys.device_private
 
 
 def _not_installed(catalogue: str) -> NotReadyError:

@@ -131,6 +131,22 @@ def heads_of(
     return heads
 
 
+def readable(url: str, targets: Mapping[str, "Target"], catalogue: str, private: bytes) -> bool:
+    """Whether the envelope of `catalogue` has a key for the owner of `private`."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    from ondevice.formats import envelope
+    from ondevice.updates.fetch import fetch
+
+    target = target_of(targets, catalogue, ENVELOPE)
+    if target.length > limits.ENVELOPE:
+        raise TrustError(f"{target.path} has more than {limits.ENVELOPE:,} bytes")
+    blob = fetch(_address(url, target), limit=target.length)
+    target.verify(blob)
+    mine = X25519PrivateKey.from_private_bytes(private).public_key()
+    return envelope.key_id(mine) in envelope.recipients(blob)
+
+
 def _shard_files(
     home: Home, url: str, targets: Mapping[str, "Target"], manifest: "Manifest"
 ) -> tuple[dict[str, Path], dict[str, int]]:
