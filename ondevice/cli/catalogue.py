@@ -33,15 +33,33 @@ def list_(*, out: Output) -> None:
     table([(e.id, e.scenario, f"{e.items} items", e.state, e.title) for e in shown])
 
 
-@catalogue.command(epilog="\b\nExample:\n  ondevice-rec catalogue add club.invite\n")
-@click.argument("where", type=click.Path(path_type=Path))
+@catalogue.command(
+    epilog="""\b
+Examples:
+  ondevice-rec catalogue add club.invite
+  ondevice-rec catalogue add https://example.org/club --root root.json
+"""
+)
+@click.argument("where")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The publisher's root.json, where this device is enrolled (device enrol).",
+)
 @common
-def add(*, where: Path, out: Output) -> None:
-    """Join a publisher by the invite file WHERE, and install what it offers."""
-    from ondevice.service.catalogues import add as run
+def add(*, where: str, root: Path | None, out: Output) -> None:
+    """Join a publisher and install what it offers.
+
+    WHERE is an invite file; or, with --root, the address or folder of a publisher that has
+    enrolled this device.
+    """
+    from ondevice.service import catalogues
 
     with out.session() as session:
-        added = run(session, where)
+        if root is None:
+            added = catalogues.add(session, Path(where))
+        else:
+            added = catalogues.join(session, where, root)
     _say(added, out)
 
 

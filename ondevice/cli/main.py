@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "ondevice.cli.catalogue:catalogue",
             "List, add, update or remove catalogues.",
         ),
+        "device": ("ondevice.cli.device:device", "This device's key, for a publisher to enrol."),
         "demo": ("ondevice.cli.demo:demo", "See the product at once, with a sample person."),
         "doctor": ("ondevice.cli.doctor:doctor", "Check this installation and say how to fix it."),
         "config": ("ondevice.cli.config:config", "Show the configuration and where it comes from."),

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ondevice.updates.install import Installed
 
 
+ROOT_LIMIT = 512 << 10  # bytes of a root.json
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One catalogue as a person sees it in a list."""
@@ -49,7 +52,7 @@ def add(session: Session, where: Path) -> list[Entry]:
     if where.parts[:1] in {("https:",), ("http:",)}:
         raise ConfigError(
             "a publisher is joined by its invite file, not by its address",
-            hint="ask the publisher for an .invite file, and give its path",
+            hint="give its .invite file; or, where it has enrolled this device, add --root root.json",
         )
     if not where.exists():
         raise ConfigError(
@@ -66,6 +69,42 @@ def add(session: Session, where: Path) -> list[Entry]:
         raise FormatError(
             f"{where} can't be used: {error}", hint="ask the publisher for the invite file again"
         ) from error
+    return [_entry(one) for one in session.installed() if one.id in set(added)]
+
+
+def join(session: Session, where: str, root: Path) -> list[Entry]:
+    """Install what the publisher at `where` lets this enrolled device read.
+
+    Args:
+        session: whose device.
+        where: https://…, file:///…, or the path of a folder.
+        root: the publisher's root.json.
+
+    Raises:
+        ConfigError: no such folder or file.
+        NotReadyError: offline, or this device is not enrolled there.
+        IntegrityError: what it offers must not be used; nothing was installed.
+    """
+    from ondevice.updates import install
+
+    if "://" not in where:
+        folder = Path(where).expanduser()
+        if not folder.is_dir():
+            raise ConfigError(
+                f"{where} is neither a folder nor an address", hint="give https://HOST/PATH"
+            )
+        where = folder.resolve().as_uri()
+    try:
+        with root.open("rb") as file:
+            first = file.read(ROOT_LIMIT + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {root}: {error.strerror}",
+            hint="ask the publisher for its root.json, by a way that you trust",
+        ) from error
+    added = install.join(
+        session.home, where.rstrip("/"), first, keys=session.store.keys, now=clock.now()
+    )
     return [_entry(one) for one in session.installed() if one.id in set(added)]
 
 

@@ -187,6 +187,11 @@ def join(home: Home, url: str, root: bytes, *, keys: KeyRing, now: datetime) -> 
     return wanted
 
 
+def opened_by_device(catalogue: str, *, keys: KeyRing) -> bool:
+    """Whether an installed catalogue is opened by this device's own key, not by a group's."""
+    return keys.get(_secret(catalogue)) is None
+
+
 def update(home: Home, catalogue: str, *, keys: KeyRing, now: datetime) -> Update:
     """Fetch the newest version of an installed catalogue: only the shards that changed.
 

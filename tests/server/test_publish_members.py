@@ -11,7 +11,7 @@ from tuf.api.metadata import Metadata
 from ondevice.errors import ConfigError, FormatError, NotReadyError, TrustError
 from ondevice.updates import install
 from server_tools.publish import command as publish_command
-from server_tools.publish import keys, keys_command, members, repository, signing
+from server_tools.publish import files, keys, keys_command, members, repository, signing
 from server_tools.publish.devices import Device as Enrolled
 from server_tools.publish.signing import WaitingError
 from tests.publishing import NOW, Device, Publisher, some_items
@@ -207,17 +207,17 @@ def test_an_interrupted_rotation_is_mended_by_the_next(
 ) -> None:
     publisher.publish(some_items())
     install.add(device.home, publisher.invite(), keys=device.keys, now=NOW)
-    real = signing.files.put
+    real = files.put
 
     def put(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         if path.name == stop_at:
             raise KeyboardInterrupt
         real(path, content, mode=mode)
 
-    monkeypatch.setattr(signing.files, "put", put)
+    monkeypatch.setattr(files, "put", put)
     with pytest.raises(KeyboardInterrupt):
         members.rotate(publisher.repo, "targets", now=LATER, randomness=publisher.randomness)
-    monkeypatch.setattr(signing.files, "put", real)
+    monkeypatch.setattr(files, "put", real)
     members.rotate(publisher.repo, "targets", now=LATER, randomness=publisher.randomness)
     assert publisher.publish(some_items(changed=1), now=LATER).version == 2
     assert update(device) == 2
