@@ -52,7 +52,7 @@ def add(session: Session, where: Path) -> list[Entry]:
     if where.parts[:1] in {("https:",), ("http:",)}:
         raise ConfigError(
             "a publisher is joined by its invite file, not by its address",
-            hint="give its .invite file; or, where it has enrolled this device, add --root root.json",
+            hint="give its .invite file; or add --root root.json where it enrolled this device",
         )
     if not where.exists():
         raise ConfigError(

@@ -183,13 +183,14 @@ def join(home: Home, url: str, root: bytes, *, keys: KeyRing, now: datetime) -> 
             )
         _free(home, wanted)
         for one in [staging.stage(home, url, state, name, private) for name in wanted]:
+            keys.put(_secret(one.manifest.catalogue), private)
             _activate(home, one)
     return wanted
 
 
 def opened_by_device(catalogue: str, *, keys: KeyRing) -> bool:
     """Whether an installed catalogue is opened by this device's own key, not by a group's."""
-    return keys.get(_secret(catalogue)) is None
+    return keys.get(_secret(catalogue)) == keys.device_private
 
 
 def update(home: Home, catalogue: str, *, keys: KeyRing, now: datetime) -> Update:
@@ -368,8 +369,13 @@ def _secret(catalogue: str) -> str:
 
 
 def _group_key(keys: KeyRing, catalogue: str) -> bytes:
-    """Return the group's key from an invitation, or else the key of this enrolled device."""
-    return keys.get(_secret(catalogue)) or keys.device_private
+    private = keys.get(_secret(catalogue))
+    if private is None:
+        raise NotReadyError(
+            f"this device has no key for '{catalogue}'",
+            hint=f"remove it and join again: ondevice-rec catalogue remove {catalogue}",
+        )
+    return private
 
 
 def _not_installed(catalogue: str) -> NotReadyError:
