@@ -1,7 +1,8 @@
 """The schema, as a list of named steps that only ever grows. Rules that matter are constraints.
 
-Two views are two sets of tables: `ledger`, `released`, `decoders` and `emitted` are what the
-shared view may know; `behaviours`, `steps` and `feedback` are the owner's alone.
+Two views are two sets of tables: `ledger`, `released`, `decoders`, `carryovers`, `anchors` and
+`emitted` are what the shared view may know; `behaviours`, `steps`, `waiting`, `older` and
+`feedback` are the owner's alone.
 """
 
 from ondevice.errors import IntegrityError
@@ -95,7 +96,69 @@ create table emitted (
 ) strict, without rowid;
 """
 
-MIGRATIONS: tuple[tuple[str, str], ...] = (("first tables", _FIRST),)
+_PUBLIC_TIMES = """
+create table steps_again (
+    stream integer not null,
+    t integer not null,
+    x blob check (length(x) > 0 and length(x) % 2 = 0),  -- null: forgotten, or summed in `older`
+    behaviour integer references behaviours (id) on delete set null,  -- null: forgotten
+    unique (behaviour, stream),                  -- a behaviour enters a stream once
+    foreign key (stream, t) references released (stream, t)
+) strict;
+insert into steps_again select stream, t, x, behaviour from steps;
+drop table steps;
+alter table steps_again rename to steps;
+create index steps_of_row on steps (stream, t);
+create index steps_forgotten on steps (stream) where behaviour is null;
+
+create table waiting (                           -- recorded, not released: its row is not due yet
+    stream integer not null references ledger (seq),
+    t integer not null check (t >= 1),           -- the row it will enter
+    behaviour integer not null references behaviours (id) on delete cascade,
+    x blob not null check (length(x) > 0 and length(x) % 2 = 0),
+    primary key (stream, t, behaviour),
+    unique (behaviour, stream)
+) strict, without rowid;
+create trigger waiting_for_a_row_to_come before insert on waiting
+when exists (select 1 from released where stream = new.stream and t >= new.t)
+begin select raise(abort, 'what was charged never reopens'); end;
+create trigger waiting_never_twice before insert on waiting
+when exists (select 1 from steps where stream = new.stream and behaviour = new.behaviour)
+begin select raise(abort, 'a behaviour enters a stream once'); end;
+
+create table older (                             -- of each stream, the sum of its oldest steps
+    stream integer primary key references ledger (seq),
+    t integer not null check (t >= 0),           -- steps up to this row are in it, decayed to it
+    count integer not null check (count >= 0),
+    total blob not null check (length(total) % 8 = 0)
+) strict;
+
+create trigger steps_forget after update of behaviour on steps
+when new.behaviour is null
+begin
+    update older set count = 0, total = zeroblob(length(total))  -- nothing can be taken out of a sum
+    where old.x is null and old.behaviour is not null and stream = new.stream;
+    update steps set x = null where rowid = new.rowid;
+end;
+
+create table carryovers (                        -- a release that goes on after its stream ended
+    stream integer primary key references ledger (seq),
+    after integer not null unique references ledger (seq) check (after < stream),
+    map blob check (length(map) % 8 = 0)         -- (d, d before) f64; null: the same space
+) strict;
+create table anchors (                           -- public item vectors that tie spaces together
+    space text not null check (length(space) = 64),
+    catalogue text not null,
+    item text not null,
+    vector blob not null check (length(vector) > 0 and length(vector) % 4 = 0),
+    primary key (space, catalogue, item)
+) strict, without rowid;
+"""
+
+MIGRATIONS: tuple[tuple[str, str], ...] = (
+    ("first tables", _FIRST),
+    ("rows at public times", _PUBLIC_TIMES),
+)
 
 _TABLE = """
 create table if not exists migrations (

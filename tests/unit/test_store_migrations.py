@@ -28,7 +28,7 @@ def schema(connection: Connection) -> list[tuple[str, str]]:
 def test_an_empty_file_becomes_the_whole_schema(db: Connection) -> None:
     tables = {name for (name,) in db.rows("select name from sqlite_schema where type = 'table'")}
     wanted = {"behaviours", "ledger", "released", "decoders", "steps", "feedback", "emitted"}
-    assert tables - {"sqlite_sequence", "migrations"} == wanted
+    assert tables >= wanted | {"waiting", "older", "carryovers", "anchors"}
     assert migrations.pending(db) == ()
 
 
@@ -108,6 +108,9 @@ FEEDBACK = (
         "update released set y = zeroblob(16)",
         "delete from released",
         STEP.format(2, "zeroblob(2)", "null"),  # a step without its row
+        "insert into waiting values (1, 1, 1, zeroblob(2))",  # for a row that was released
+        "insert into waiting values (1, 2, 1, zeroblob(2))",  # of what entered it already
+        "insert into carryovers values (1, 1, null)",  # a stream after itself
         "insert into decoders values (1, 2, x'00')",  # a state of a row that isn't there
         BEHAVIOUR.format(7, "''", "'like'"),
         BEHAVIOUR.format(7, "'x'", "'adore'"),
@@ -137,6 +140,37 @@ def test_a_behaviour_enters_a_stream_once(db: Connection) -> None:
     db.run(STEP.format(1, "zeroblob(2)", 1))
     with pytest.raises(IntegrityError, match="UNIQUE"):
         db.run(STEP.format(2, "zeroblob(2)", 1))
+
+
+def test_an_older_store_keeps_its_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:1])
+        connection = Connection(tmp_path / "old.db", KEY)
+        migrations.migrate(connection)
+    connection.run(LEDGER.format(1, A))
+    connection.run(BEHAVIOUR.format(1, "'x'", "'like'"))
+    for t, x, behaviour in ((1, "x'0102'", 1), (2, "null", "null")):
+        connection.run(ROW.format(t))
+        connection.run(STEP.format(t, x, behaviour))
+    migrations.migrate(connection)
+    kept = connection.rows("select stream, t, x, behaviour from steps order by t")
+    assert kept == [(1, 1, b"\x01\x02", 1), (1, 2, None, None)]
+    assert connection.rows("pragma foreign_key_check") == []
+    connection.close()
+
+
+def test_forgetting_what_was_summed_drops_the_sum(db: Connection) -> None:
+    db.run(LEDGER.format(1, A))
+    db.run(ROW.format(1))
+    db.run(ROW.format(2))
+    for number, x in ((1, "null"), (2, "x'0102'")):
+        db.run(BEHAVIOUR.format(number, "'x'", "'like'"))
+        db.run(STEP.format(number, x, number))
+    db.run("insert into older values (1, 1, 1, x'0102030405060708')")
+    db.run("delete from behaviours where id = 2")
+    assert db.rows("select count, hex(total) from older") == [(1, "0102030405060708")]
+    db.run("delete from behaviours where id = 1")
+    assert db.rows("select count, hex(total) from older") == [(0, "00" * 8)]
 
 
 def test_deleting_a_behaviour_empties_its_step(db: Connection) -> None:
