@@ -1,8 +1,9 @@
-"""The private profile: a user vector that is a linear function of what was released.
+"""The private profile: a user vector that is a sum over what was released.
 
-Wiener shrinkage (PRIVACY.md 3): of what a noisy sum says, keep as much as typical users make
-likely. A profile is post-processing of released rows and of the public space, so it costs no
-privacy; and because it is linear, explanations are sums.
+Where a space was trained its network decodes; elsewhere Wiener shrinkage does (PRIVACY.md 3): of
+what a noisy sum says, keep as much as typical users make likely. A profile is post-processing of
+released rows and of the public space, so it costs no privacy; and because it is linear in the
+steps at the v that was released, explanations are sums.
 """
 
 import math
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ondevice.errors import NotReadyError
 from ondevice.formats.space import Space
 from ondevice.privacy.decoder import F64, Decoded
+from ondevice.profile import network
 
 WEIGHT_MEAN = 0.6  # of the kinds a person does; public, never fitted on a device's own data
 
@@ -34,32 +35,26 @@ class Profile:
 def profile(decoded: Decoded, space: Space, *, weight_mean: float = WEIGHT_MEAN) -> Profile:
     """Return the profile that `decoded` makes likely.
 
-    `v^ = s m0 + P (P + n I)^-1 (v - s m0)` and `u = v^ / s`, with s the expected sum of weights,
-    `P = s^2 between + sum of squared decays * within`, n the variance of the noise. Without a
-    step u is m0; without noise u is v / s.
+    With a network u is its answer to v, `prior` its answer to no news at all, and `gain` the mean
+    of its slope on the way (`network.linearised`). Without one, `v^ = s m0 + P (P + n I)^-1
+    (v - s m0)` and `u = v^ / s`, with s the expected sum of weights, `P = s^2 between + sum of
+    squared decays * within`, n the variance of the noise; before the first step u is m0, and
+    without noise u is v / s.
 
     Args:
         decoded: the released rows, decoded.
-        space: whose statistics of typical users are the prior.
+        space: whose network or statistics of typical users decode.
         weight_mean: mean weight of a behaviour, in (0, 1]; public.
 
     Raises:
         NotReadyError: the space comes with a decoder that this version doesn't know.
     """
-    if space.decoder is not None:
-        raise NotReadyError(
-            f"the space '{space.name}' decodes in a way that is not known here",
-            hint="upgrade ondevice-rec",
-        )
-    mean = space.mean.astype(np.float64)
     scale = weight_mean * decoded.weight_sum
-    if decoded.steps == 0:
-        gain, prior = np.zeros((len(mean), len(mean))), mean
+    noise = math.sqrt(decoded.noise_variance)
+    if space.decoder is not None:
+        prior, gain = network.linearised(space, decoded.v, scale, noise)
     else:
-        between, within = space.between.astype(np.float64), space.within.astype(np.float64)
-        spread = scale**2 * between + decoded.weight_square_sum * within
-        keep = _wiener(spread, decoded.noise_variance)
-        gain, prior = keep / scale, mean - keep @ mean
+        prior, gain = _shrunk(decoded, space, scale)
     return Profile(
         u=prior + gain @ decoded.v,
         prior=prior,
@@ -67,9 +62,20 @@ def profile(decoded: Decoded, space: Space, *, weight_mean: float = WEIGHT_MEAN)
         v=decoded.v,
         steps=decoded.steps,
         beta=decoded.beta,
-        noise_std=math.sqrt(decoded.noise_variance),
+        noise_std=noise,
         temperature=space.temperature,
     )
+
+
+def _shrunk(decoded: Decoded, space: Space, scale: float) -> tuple[F64, F64]:
+    """Return prior and gain of Wiener shrinkage."""
+    mean = space.mean.astype(np.float64)
+    if decoded.steps == 0:
+        return mean, np.zeros((len(mean), len(mean)))
+    between, within = space.between.astype(np.float64), space.within.astype(np.float64)
+    spread = scale**2 * between + decoded.weight_square_sum * within
+    keep = _wiener(spread, decoded.noise_variance)
+    return mean - keep @ mean, keep / scale
 
 
 def _wiener(spread: F64, noise: float) -> F64:
