@@ -17,6 +17,16 @@ _WAIT_STEP = 0.02  # seconds between two tries to get the lock
 _WAIT_TRIES = 1500  # half a minute
 
 
+class _Held(threading.local):
+    """The homes that this thread holds."""
+
+    def __init__(self) -> None:
+        self.roots: set[tuple[int, int]] = set()
+
+
+_HELD = _Held()
+
+
 def make_home(home: Home) -> None:
     """Create the folder with mode 0700 if it is missing.
 
@@ -34,6 +44,11 @@ def make_home(home: Home) -> None:
         ) from error
 
 
+def next_pepper(home: Home) -> Path:
+    """Where a new pepper waits until the keybox is sealed under it."""
+    return home.root / "device.next.key"
+
+
 def check_modes(home: Home) -> None:
     """Refuse a home, or a file of it, that other people on this machine may read or write.
 
@@ -42,7 +57,7 @@ def check_modes(home: Home) -> None:
     """
     database = home.store.name
     logs = [home.root / f"{database}{ending}" for ending in ("-wal", "-shm")]
-    for path in (home.root, home.pepper, home.keybox, home.store, *logs):
+    for path in (home.root, home.pepper, next_pepper(home), home.keybox, home.store, *logs):
         folder = path == home.root
         try:
             mode = path.stat().st_mode if folder else path.lstat().st_mode
@@ -75,28 +90,57 @@ def replace(path: Path, content: bytes) -> None:
         ) from error
 
 
+def shred(path: Path, content: bytes) -> None:
+    """Overwrite `path` in place: what it held is gone, as far as its disk can forget.
+
+    Raises:
+        OSError: the disk doesn't take it.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+    try:
+        os.pwrite(handle, content, 0)
+        os.ftruncate(handle, len(content))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def locked(home: Home) -> Iterator[None]:
     """Hold the home alone, against other processes and threads; ends with the process.
 
     Taken before a transaction of the store, never inside one: so two processes can't wait for
-    each other.
+    each other. A thread that holds it already may take it again.
 
     Raises:
         OnDeviceError: another process holds it for half a minute.
     """
     handle = os.open(home.root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for _ in range(_WAIT_TRIES):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                threading.Event().wait(_WAIT_STEP)
-        else:
-            raise OnDeviceError(
-                f"another process holds {home.root}", hint="wait until it has ended, then try again"
-            )
-        yield
+        about = os.fstat(handle)
+        root = (about.st_dev, about.st_ino)
+        if root in _HELD.roots:
+            yield
+            return
+        wait_for(handle, fcntl.LOCK_EX, f"another process holds {home.root}")
+        _HELD.roots.add(root)
+        try:
+            yield
+        finally:
+            _HELD.roots.discard(root)
     finally:
         os.close(handle)
+
+
+def wait_for(handle: int, kind: int, otherwise: str) -> None:
+    """Take a lock on `handle`, trying for half a minute.
+
+    Raises:
+        OnDeviceError: `otherwise`.
+    """
+    for _ in range(_WAIT_TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+            return
+        threading.Event().wait(_WAIT_STEP)
+    raise OnDeviceError(otherwise, hint="wait until it has ended, then try again")
