@@ -22,6 +22,43 @@ KIND_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
 )
 
 
+FEATURES = ("rating", "recency", "popularity", "novelty")
+_SHARES: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        **dict.fromkeys(FEATURES, (-1.0, 1.0)),
+        "diversity": (0.0, 0.9),
+        "discovery": (0.0, 0.5),
+        "price_min": (0.0, 1e15),
+        "price_max": (0.0, 1e15),
+        "age_limit": (0.0, 21.0),
+    }
+)
+_LISTS = ("allow", "deny", "interests")
+_LIST_LIMIT = 200  # rules, or interests
+RULE_FIELDS = ("category", "tag", "source", "series", "title", "id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """How lists are made from scores. Public: it acts on both views, unlike a mute or a pick.
+
+    A weight of 1 moves an item at its extreme by the spread (standard deviation) of all scores.
+    """
+
+    rating: float = 0.0
+    recency: float = 0.0
+    popularity: float = 0.0  # beyond what the score holds already
+    novelty: float = 0.0  # for what few people know
+    diversity: float = 0.1  # how much likeness to items above counts; 0 is by score alone
+    discovery: float = 0.0  # share of places for categories that the list hardly has
+    price_min: float = 0.0
+    price_max: float | None = None
+    age_limit: int | None = None  # years; items for older people are left out
+    allow: tuple[str, ...] = ()  # "category:Comedy", "tag:…", or a bare word for both
+    deny: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()  # words that both views start from
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything a person can set, with the defaults.
@@ -32,6 +69,8 @@ class Config:
     epsilon: float = 4.0  # lifetime cap of every stream, by zCDP at `delta`
     delta: float = 1e-6
     unit: str = "behaviour"
+    exact: bool = False  # the owner's list from raw history, without noise
+    ranking: Ranking = field(default_factory=Ranking)
     weights: Mapping[Kind, float] = field(default_factory=lambda: KIND_WEIGHTS)
     origin: Mapping[str, str] = field(default_factory=dict)
 
@@ -78,6 +117,14 @@ def parse(text: str, *, origin: str) -> Config:
                 hint='write unit = "behaviour", or leave it out',
             )
         values["unit"] = table["unit"]
+    if "exact" in table:
+        if not isinstance(table["exact"], bool):
+            raise ConfigError(
+                f"{origin}: exact must be true or false", hint="write exact = true, or leave it out"
+            )
+        values["exact"] = table["exact"]
+    if "ranking" in table:
+        values["ranking"] = _ranking(table["ranking"], origin)
     if "weights" in table:
         values["weights"] = _weights(table["weights"], origin)
     where = {name: origin if name in table else "default" for name in known}
@@ -107,3 +154,45 @@ def _weights(value: object, origin: str) -> Mapping[Kind, float]:
             )
         merged[Kind(name)] = _number(weight, f"weights.{name}", low=-1.0, high=1.0, origin=origin)
     return MappingProxyType(merged)
+
+
+def _ranking(value: object, origin: str) -> Ranking:
+    known = {f.name for f in fields(Ranking)}
+    if not isinstance(value, dict) or not known.issuperset(value):
+        wrong = "" if not isinstance(value, dict) else f", not {sorted(set(value) - known)[0]!r}"
+        raise ConfigError(
+            f"{origin}: ranking must be a table of known keys{wrong}",
+            hint=f"write [ranking] on a line; keys: {', '.join(sorted(known))}",
+        )
+    given: dict[str, object] = {}
+    for name, one in value.items():
+        if name in _LISTS:
+            given[name] = _words(one, f"ranking.{name}", origin)
+            continue
+        low, high = _SHARES[name]
+        number = _number(one, f"ranking.{name}", low=low, high=high, origin=origin)
+        given[name] = int(number) if name == "age_limit" else number
+    made = Ranking(**given)  # type: ignore[arg-type]  # each checked above
+    for rule in (*made.allow, *made.deny):
+        name = rule.partition(":")[0].strip()
+        if ":" in rule and name not in RULE_FIELDS:
+            raise ConfigError(
+                f"{origin}: the rule '{rule}' names no field",
+                hint=f"write a word, or FIELD:VALUE with one of: {', '.join(RULE_FIELDS)}",
+            )
+    if made.price_max is not None and made.price_max < made.price_min:
+        raise ConfigError(
+            f"{origin}: no price lies from {made.price_min:g} to {made.price_max:g}",
+            hint="set price_max above price_min",
+        )
+    return made
+
+
+def _words(value: object, key: str, origin: str) -> tuple[str, ...]:
+    good = isinstance(value, list) and all(isinstance(one, str) and one.strip() for one in value)
+    if not isinstance(value, list) or not good or len(value) > _LIST_LIMIT:
+        raise ConfigError(
+            f"{origin}: {key} must be a list of at most {_LIST_LIMIT} texts",
+            hint=f'write {key.partition(".")[2]} = ["one", "another"]',
+        )
+    return tuple(str(one).strip() for one in value)

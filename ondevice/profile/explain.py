@@ -23,8 +23,9 @@ PRIOR = "what people like in general"
 POPULARITY = "popularity"
 POPULAR_START = "many people like it"
 MOSTLY_NOISE = "of noise, mostly: it hides you"
+DIFFERENT = "it is something different"
 
-_SAID = {
+SAID = {
     Verdict.LIKE: "you liked",
     Verdict.LESS: "you wanted less like",
     Verdict.OPEN: "you opened",
@@ -97,47 +98,56 @@ class Past:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """One stream's release as it enters the user vector: `gain @ v` is its part of u."""
+
+    gain: F64  # (d, k)
+    v: F64  # (k,)
+    past: Past  # of k dimensions
+
+
 def parts_of(
     profile: Profile,
     catalogue: Catalogue,
     row: int,
     past: Past,
     *,
-    said: Sequence[tuple[int, Verdict, float]] = (),
+    more: Sequence[Evidence] = (),
     forgotten: bool = False,
 ) -> list[Part]:
-    """Return the parts of the score of item `row`; their shares sum to it within 1e-6.
+    """Return the parts of a released score of item `row`; their shares sum to it within 1e-6.
 
     Args:
         profile: of this person.
         catalogue: where the item is.
         row: of the item.
         past: what went into the profile.
-        said: verdicts as (row, verdict, what it adds to this item's score).
+        more: releases of other streams that the user vector holds too.
         forgotten: whether anything that went into the profile was forgotten; it can't be told
             from the noise any more.
     """
     unit = catalogue.codes[row].astype(np.float64) * float(catalogue.inverse_norms[row])
-    pull = profile.temperature * (unit @ profile.gain)  # (d,): score per unit of v
-    shares = past.decayed @ pull
-    older = float(past.older @ pull)
-    parts = [
-        Part(kind="behaviour", label=label, share=float(share))
-        for label, share in zip(past.labels, shares, strict=True)
-    ]
-    if past.older.any():
+    parts: list[Part] = []
+    older = noise = 0.0
+    main = Evidence(gain=profile.gain, v=profile.v, past=past)
+    for evidence in (main, *more):
+        pull = profile.temperature * (unit @ evidence.gain)  # (k,): score per unit of v
+        shares = evidence.past.decayed @ pull
+        rest = float(evidence.past.older @ pull)
+        parts += [
+            Part(kind="behaviour", label=label, share=float(share))
+            for label, share in zip(evidence.past.labels, shares, strict=True)
+        ]
+        older += rest
+        noise += float(pull @ evidence.v) - float(shares.sum()) - rest
+    if any(evidence.past.older.any() for evidence in (main, *more)):
         parts.append(Part(kind="older", label=OLDER, share=older))
-    prior = profile.temperature * float(unit @ profile.prior)
-    residual = float(pull @ profile.v) - float(shares.sum()) - older
+    prior = profile.temperature * float(unit @ (profile.u - profile.gain @ profile.v))
     parts += [
         Part(kind="prior", label=PRIOR, share=prior),
-        Part(kind="noise", label=NOISE_AND_FORGOTTEN if forgotten else NOISE, share=residual),
+        Part(kind="noise", label=NOISE_AND_FORGOTTEN if forgotten else NOISE, share=noise),
         Part(kind="popularity", label=POPULARITY, share=float(catalogue.bias[row])),
-    ]
-    parts += [
-        Part(kind="overlay", label=f"{_SAID[verdict]} “{catalogue.records[about].title}”", share=d)
-        for about, verdict, d in said
-        if d
     ]
     return parts
 

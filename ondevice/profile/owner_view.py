@@ -2,18 +2,24 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from ondevice.domain import Part
+from ondevice.domain import Part, Verdict
 from ondevice.formats.catalogue import Catalogue
-from ondevice.profile.explain import Because, Past, Step, because, parts_of
+from ondevice.profile.base import Base, FromRelease
+from ondevice.profile.explain import DIFFERENT, SAID, Because, Past, Step, because
+from ondevice.profile.pipeline import NOTHING, Listing, Order, Wish, arrange, spread_of
 from ondevice.profile.release import Profile
+from ondevice.ranking.features import feature_shares, told
 from ondevice.ranking.overlay import Feedback, adjustments, excluded
-from ondevice.ranking.score import F64, I64, scores, top_k
+from ondevice.ranking.picks import Pick, picked
+from ondevice.ranking.score import F64, I64
 
 _NOBODY: frozenset[int] = frozenset()
+BARE = Wish()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +29,130 @@ class Ranked:
     row: int
     score: float  # additive: what `explain` takes apart
     because: Because
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Owner:
+    """Everything that one owner's list of one catalogue depends on, but for what was shown last.
+
+    Args of the same name mean the same in `rank`.
+    """
+
+    base: Base
+    catalogue: Catalogue
+    wish: Wish = BARE
+    seen: AbstractSet[int] = _NOBODY
+    hidden: AbstractSet[int] = _NOBODY
+    overlay: Feedback = ()
+    picks: Sequence[Pick] = ()
+    steps: int = 0
+
+    @cached_property
+    def spread(self) -> float:
+        """Standard deviation of the scores before anything was said."""
+        return spread_of(self.base.values)
+
+    @cached_property
+    def _picked(self) -> list[tuple[Pick, I64, F64]]:
+        c = self.catalogue
+        shares = picked(self.picks, c.codes, c.inverse_norms, spread=self.spread, steps=self.steps)
+        return [(pick, *_nonzero(share)) for pick, share in zip(self.picks, shares, strict=True)]
+
+    @cached_property
+    def _known(self) -> F64:
+        """(n,), scores with picked interests, without feedback."""
+        values = self.base.values.copy()
+        for _, rows, shares in self._picked:
+            values[rows] += shares
+        return values
+
+    @cached_property
+    def _said(self) -> list[tuple[int, Verdict, I64, F64]]:
+        c = self.catalogue
+        moves = adjustments(self._known, c.codes, c.inverse_norms, self.overlay, seen=self.seen)
+        return [
+            (row, verdict, *_nonzero(delta))
+            for (row, verdict), delta in zip(self.overlay, moves, strict=True)
+        ]
+
+    @cached_property
+    def values(self) -> F64:
+        """(n,), additive scores without features."""
+        values = self._known.copy()
+        for _, _, rows, deltas in self._said:
+            values[rows] += deltas
+        return values
+
+    @property
+    def excluded(self) -> frozenset[int]:
+        """Rows that never enter the list."""
+        return frozenset(self.seen | self.hidden | excluded(self.overlay))
+
+    def listing(
+        self, *, limit: int, page: int = 1, last: Order = NOTHING, new: Feedback = ()
+    ) -> Listing:
+        """Return one page of the list, and the order that it belongs to.
+
+        Args:
+            limit: places on a page.
+            page: from 1.
+            last: what was shown last.
+            new: the part of the overlay that was said since.
+        """
+        fresh = set(new)
+        touched = {
+            row
+            for about, verdict, rows, _ in self._said
+            if (about, verdict) in fresh
+            for row in rows.tolist()
+        }
+        return arrange(
+            self.values,
+            self.catalogue,
+            self.wish,
+            excluded=self.excluded,
+            spread=self.spread,
+            last=last,
+            noise=self.base.noise,
+            touched=touched,
+            limit=limit,
+            page=page,
+        )
+
+    def explain(self, row: int) -> list[Part]:
+        """Return the additive parts of the score of `row`; their shares sum to it within 1e-6."""
+        item = self.catalogue.records[row]
+        shares = feature_shares(
+            [item],
+            np.array([row]),
+            self.catalogue.bias,
+            self.wish.ranking,
+            spread=self.spread,
+            today=self.wish.today,
+        )
+        parts = self.base.parts(row)
+        parts += [
+            Part(kind="feature", label=one.label, share=one.share) for one in told(item, shares[0])
+        ]
+        parts += [
+            Part(kind="overlay", label=f"you picked “{pick.label}”", share=share)
+            for pick, rows, deltas in self._picked
+            if (share := _at(row, rows, deltas))
+        ]
+        titles = self.catalogue.records
+        parts += [
+            Part(kind="overlay", label=f"{SAID[verdict]} “{titles[about].title}”", share=share)
+            for about, verdict, rows, deltas in self._said
+            if (share := _at(row, rows, deltas))
+        ]
+        return parts
+
+    def because(self, row: int, *, found: bool = False) -> Because:
+        """Return the main reason for the place of `row`."""
+        if found:
+            part = Part(kind="feature", label=DIFFERENT, share=0.0)
+            return Because(kind="discovery", parts=(part,))
+        return because(self.explain(row), usual=self.base.usual)
 
 
 def rank(
@@ -37,7 +167,7 @@ def rank(
     limit: int = 10,
     page: int = 1,
 ) -> list[Ranked]:
-    """Return one page of the list, best first.
+    """Return one page of the list by score alone, best first; see `Owner` for all the rest.
 
     Args:
         profile: of this person.
@@ -51,33 +181,12 @@ def rank(
         limit: places on a page.
         page: from 1.
     """
-    base = _base(profile, catalogue)
-    values = base.copy()
-    moves = [
-        _nonzero(delta)
-        for delta in adjustments(base, catalogue.codes, catalogue.inverse_norms, overlay, seen=seen)
+    owner = _owner(profile, catalogue, steps, older)
+    owner = replace(owner, seen=seen, hidden=hidden, overlay=overlay)
+    listed = owner.listing(limit=limit, page=page)
+    return [
+        Ranked(row=one.row, score=one.score, because=owner.because(one.row)) for one in listed.page
     ]
-    for rows, deltas in moves:
-        values[rows] += deltas
-    chosen = top_k(values, limit * page, seen | hidden | excluded(overlay))
-    general = scores(
-        profile.prior,
-        catalogue.codes,
-        catalogue.inverse_norms,
-        catalogue.bias,
-        profile.temperature,
-    )
-    usual = float(np.median(general)) if len(general) else 0.0
-    past = Past.of(profile, steps, older)
-    ranked = []
-    for row in chosen[limit * (page - 1) :].tolist():
-        said = [
-            (about, verdict, float(deltas[rows == row].sum()))
-            for (about, verdict), (rows, deltas) in zip(overlay, moves, strict=True)
-        ]
-        reason = because(parts_of(profile, catalogue, row, past, said=said), usual=usual)
-        ranked.append(Ranked(row=row, score=float(values[row]), because=reason))
-    return ranked
 
 
 def explain(
@@ -103,22 +212,27 @@ def explain(
         older: decayed sum of the behaviours that are not in `steps`, in grid units.
         forgotten: whether something that went into the profile was forgotten.
     """
-    base = _base(profile, catalogue)
-    moves = adjustments(base, catalogue.codes, catalogue.inverse_norms, overlay, seen=seen)
-    said = [
-        (about, verdict, float(delta[row]))
-        for (about, verdict), delta in zip(overlay, moves, strict=True)
-    ]
+    owner = _owner(profile, catalogue, steps, older, forgotten=forgotten)
+    return replace(owner, seen=seen, overlay=overlay).explain(row)
+
+
+def _owner(
+    profile: Profile,
+    catalogue: Catalogue,
+    steps: Sequence[Step],
+    older: F64 | None,
+    *,
+    forgotten: bool = False,
+) -> Owner:
     past = Past.of(profile, steps, older)
-    return parts_of(profile, catalogue, row, past, said=said, forgotten=forgotten)
-
-
-def _base(profile: Profile, catalogue: Catalogue) -> F64:
-    return scores(
-        profile.u, catalogue.codes, catalogue.inverse_norms, catalogue.bias, profile.temperature
-    )
+    base = FromRelease(profile=profile, catalogue=catalogue, past=past, forgotten=forgotten)
+    return Owner(base=base, catalogue=catalogue, steps=profile.steps)
 
 
 def _nonzero(delta: F64) -> tuple[I64, F64]:
     rows = np.flatnonzero(delta)
     return rows, delta[rows]
+
+
+def _at(row: int, rows: I64, deltas: F64) -> float:
+    return float(deltas[rows == row].sum())

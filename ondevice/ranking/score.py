@@ -26,13 +26,23 @@ def scores(
         bias: (n,), in units of the score.
         temperature: units of the score in one unit of cosine.
     """
-    direction = np.asarray(u, dtype=np.float64)
-    out = np.empty(len(codes))
-    for at in range(0, len(codes), _BLOCK):
-        out[at : at + _BLOCK] = codes[at : at + _BLOCK].astype(np.float64) @ direction
-    out *= inverse_norms
+    out: F64 = products(np.asarray(u, dtype=np.float64)[None, :], codes, inverse_norms)[0]
     out *= temperature
     out += bias
+    return out
+
+
+def products(directions: F64, codes: I8, inverse_norms: F32) -> F64:
+    """Return `<direction, x_i>` of k directions (k, d) and every item i, (k, n).
+
+    The codes are widened once. Each direction gives the same bits as it does alone.
+    """
+    out = np.empty((len(directions), len(codes)))
+    for at in range(0, len(codes), _BLOCK):
+        wide = codes[at : at + _BLOCK].astype(np.float64)
+        for k, direction in enumerate(directions):
+            out[k, at : at + _BLOCK] = wide @ direction
+    out *= inverse_norms
     return out
 
 
