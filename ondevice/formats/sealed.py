@@ -6,6 +6,11 @@ without the key; says nothing about who wrote it, since every holder of the key 
 Source: Tink wire format, "AES-GCM-HKDF streaming AEAD"; HKDF is RFC 5869, GCM is SP 800-38D.
 """
 
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -22,6 +27,7 @@ HEADER = 1 + SALT + PREFIX
 TAG = 16
 SEGMENT = 1 << 20  # ciphertext of every segment but the last; the first counts the header in
 
+_Read = Callable[[int, int, memoryview], memoryview]  # offset, length, room to use → bytes
 _DAMAGED = "the sealed file has been damaged or is sealed under another key"
 
 
@@ -76,36 +82,92 @@ def seal(key: bytes, plaintext: bytes, aad: bytes, *, salt: bytes, prefix: bytes
     return bytes(out)
 
 
-def open_sealed(key: bytes, blob: bytes | bytearray | memoryview, aad: bytes) -> bytearray:
+def open_sealed(
+    key: bytes, blob: bytes | bytearray | memoryview, aad: bytes, *, threads: int = 1
+) -> bytearray:
     """Return the plaintext of `blob`, or fail without having returned a byte (SPEC 3.4).
 
-    The last segment goes first: its flag authenticates the length before the rest is worked on.
+    Args:
+        key: 32 secret bytes.
+        blob: what `seal` wrote.
+        aad: what it was bound to.
+        threads: how many decrypt at once, each another segment of the one plaintext.
 
     Raises:
         FormatError: damaged, cut, extended, reordered, bound to something else, or another key.
     """
-    if len(blob) > limits.SEALED:
-        raise FormatError(f"a sealed file has at most {limits.SEALED} bytes, got {len(blob)}")
-    count = _segments(len(blob), SEGMENT)
-    size = len(blob) - HEADER - count * TAG
-    smallest = 0 if count == 1 else 1  # only an empty plaintext has an empty segment
-    if size < 0 or len(blob) - (count - 1) * SEGMENT < TAG + smallest or blob[0] != HEADER:
-        raise FormatError(_DAMAGED)
     source = memoryview(blob)
-    salt, prefix = bytes(source[1 : 1 + SALT]), bytes(source[1 + SALT : HEADER])
+
+    def read(at: int, length: int, _: memoryview) -> memoryview:
+        return source[at : at + length]
+
+    return _open(key, len(blob), read, aad, threads)
+
+
+def open_file(key: bytes, path: Path, aad: bytes, *, limit: int, threads: int = 1) -> bytearray:
+    """Return the plaintext of the sealed file at `path`; no more of it is held than a segment.
+
+    Args:
+        key: 32 secret bytes.
+        path: of a file that `seal` wrote.
+        aad: what it was bound to.
+        limit: bytes of the longest file that can be right.
+        threads: as in `open_sealed`.
+
+    Raises:
+        FormatError: as `open_sealed`, or longer than `limit`.
+        OSError: it cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise FormatError(f"{path} is longer than it can be")
+
+        def read(at: int, length: int, room: memoryview) -> memoryview:
+            got = os.preadv(file.fileno(), [room[:length]], at)
+            if got != length:  # cut while it was read
+                raise FormatError(_DAMAGED)
+            return room[:length]
+
+        return _open(key, size, read, aad, threads)
+
+
+def _open(key: bytes, length: int, read: _Read, aad: bytes, threads: int) -> bytearray:
+    """Decrypt segment by segment into one buffer.
+
+    The last segment goes first: its flag authenticates the length before the rest is worked on.
+    """
+    if length > limits.SEALED:
+        raise FormatError(f"a sealed file has at most {limits.SEALED} bytes, got {length}")
+    count = _segments(length, SEGMENT)
+    size = length - HEADER - count * TAG
+    smallest = 0 if count == 1 else 1  # only an empty plaintext has an empty segment
+    if size < 0 or length - (count - 1) * SEGMENT < TAG + smallest:
+        raise FormatError(_DAMAGED)
+    head = bytes(read(0, HEADER, memoryview(bytearray(HEADER))))
+    if head[0] != HEADER:
+        raise FormatError(_DAMAGED)
+    salt, prefix = head[1 : 1 + SALT], head[1 + SALT :]
     cipher = _cipher(key, salt, aad)
     out = bytearray(size)
     target = memoryview(out)
-    try:
-        for index in (count - 1, *range(count - 1)):
+
+    def decrypt(indices: Iterable[int]) -> None:
+        room = memoryview(bytearray(min(length, SEGMENT)))
+        for index in indices:
             start, stop = _span(index, size, SEGMENT - TAG)
-            at = start + HEADER + index * TAG
-            cipher.decrypt_into(
-                _nonce(prefix, index, last=index == count - 1),
-                source[at : at + stop - start + TAG],
-                None,
-                target[start:stop],
-            )
+            sealed = read(start + HEADER + index * TAG, stop - start + TAG, room)
+            nonce = _nonce(prefix, index, last=index == count - 1)
+            cipher.decrypt_into(nonce, sealed, None, target[start:stop])
+
+    try:
+        decrypt([count - 1])
+        workers = min(threads, count - 1)
+        if workers > 1:
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(decrypt, (range(k, count - 1, workers) for k in range(workers))))
+        else:
+            decrypt(range(count - 1))
     except InvalidTag as error:
         raise FormatError(_DAMAGED) from error
     return out

@@ -4,7 +4,7 @@ Shards stay sealed on disk. Opening needs the catalogue's key, which comes out o
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ POINTER = "active"  # the file that says which version is used
 _FORMAT = "ondevice-active/1"
 _LIMIT = 1 << 16
 _COUNT = 1 << 53
+_SEALING = 1 << 16  # bytes that sealing may add to a shard
+THREADS = 2  # that decrypt at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,17 +124,11 @@ def assemble(
         NotReadyError: a file is missing, or the space is one that this device does not have.
         FormatError: a shard is damaged, or the parts do not fit one another.
     """
-    from ondevice.formats import sealed, space
+    from ondevice.formats import space
     from ondevice.formats.catalogue import Catalogue
 
-    opened: dict[str, bytearray] = {}
-    for entry in manifest.shards:
-        blob = read_file(sealed_file(entry), limit=entry.size + (1 << 16))
-        aad = sealed.shard_aad(manifest.catalogue, entry.name)
-        opened[entry.name] = sealed.open_sealed(bytes.fromhex(entry.key), blob, aad)
-        if digests:
-            entry.verify(opened[entry.name])
-    own = opened.pop("space", None)
+    opened = _Opened(manifest, sealed_file, digests=digests)
+    own = opened.get("space")
     into = space.read(bundled("space")) if own is None else space.decode(own)
     if into.digest != manifest.space:
         raise NotReadyError(
@@ -140,6 +136,46 @@ def assemble(
             hint="upgrade: pip install --upgrade ondevice-rec",
         )
     return Catalogue.from_parts(manifest, opened, into)
+
+
+class _Opened(Mapping[str, bytearray]):
+    """Shards by name, each opened when it is asked for and then not kept.
+
+    So memory holds what a catalogue is made of and one row group, never all of it twice.
+    """
+
+    def __init__(
+        self, manifest: "Manifest", sealed_file: Callable[["ShardEntry"], Path], *, digests: bool
+    ) -> None:
+        self._catalogue = manifest.catalogue
+        self._entries = {entry.name: entry for entry in manifest.shards}
+        self._sealed_file = sealed_file
+        self._digests = digests
+
+    def __getitem__(self, name: str) -> bytearray:
+        from ondevice.formats import sealed
+
+        entry = self._entries[name]
+        path = self._sealed_file(entry)
+        try:
+            opened = sealed.open_file(
+                bytes.fromhex(entry.key),
+                path,
+                sealed.shard_aad(self._catalogue, name),
+                limit=entry.size + _SEALING,
+                threads=THREADS,
+            )
+        except OSError as error:
+            raise _unread(path, error) from error
+        if self._digests:
+            entry.verify(opened)
+        return opened
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 def read_file(path: Path, *, limit: int) -> bytes:
@@ -152,15 +188,19 @@ def read_file(path: Path, *, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
             blob = file.read(limit + 1)
-    except FileNotFoundError as error:
-        raise NotReadyError(
-            f"{path} is missing", hint="fetch it again: ondevice-rec catalogue update"
-        ) from error
     except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from error
+        raise _unread(path, error) from error
     if len(blob) > limit:
         raise FormatError(f"{path} is longer than it can be")
     return blob
+
+
+def _unread(path: Path, error: OSError) -> NotReadyError | FormatError:
+    if isinstance(error, FileNotFoundError):
+        return NotReadyError(
+            f"{path} is missing", hint="fetch it again: ondevice-rec catalogue update"
+        )
+    return FormatError(f"cannot read {path}: {error.strerror}")
 
 
 def digest_of(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+import os
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -149,3 +151,45 @@ def test_what_a_shard_is_bound_to_is_frozen() -> None:
             b"\0\0\0\x10ondevice-shard/1\0\0\0\x13AES256_GCM_HKDF_1MB\0\0\0\5films\0\0\0\x0bcodes-00000"
         ).hexdigest()
     )
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("size", [0, 1, FIRST, FIRST + 1, FIRST + 3 * NEXT + 7])
+def test_several_threads_and_a_file_give_the_same_plaintext(
+    size: int, threads: int, tmp_path: Path
+) -> None:
+    path, blob = tmp_path / "shard", seal(pattern(size))
+    path.write_bytes(blob)
+
+    assert sealed.open_sealed(KEY, blob, AAD, threads=threads) == pattern(size)
+    opened = sealed.open_file(KEY, path, AAD, limit=len(blob), threads=threads)
+    assert opened == pattern(size)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_damage_anywhere_is_seen_by_any_thread(threads: int, tmp_path: Path) -> None:
+    path, blob = tmp_path / "shard", seal(pattern(FIRST + 3 * NEXT))
+    for place in (0, 1, 39, 40, 1 << 20, 2 << 20, 3 << 20, len(blob) - 1):
+        damaged = bytearray(blob)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError, match="damaged"):
+            sealed.open_file(KEY, path, AAD, limit=len(blob), threads=threads)
+    with pytest.raises(FormatError, match="longer than it can be"):
+        sealed.open_file(KEY, path, AAD, limit=len(blob) - 1, threads=threads)
+    with pytest.raises(FileNotFoundError):
+        sealed.open_file(KEY, tmp_path / "none", AAD, limit=1)
+
+
+def test_a_file_cut_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, blob = tmp_path / "shard", seal(pattern(3 * NEXT))
+    path.write_bytes(blob)
+    real = os.preadv
+
+    def preadv(file: int, buffers: list[memoryview], at: int) -> int:
+        os.truncate(path, len(blob) // 2)
+        return real(file, buffers, at)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    with pytest.raises(FormatError, match="damaged"):
+        sealed.open_file(KEY, path, AAD, limit=len(blob))
