@@ -6,6 +6,7 @@ Two views are two sets of tables: `ledger`, `released`, `decoders`, `carryovers`
 """
 
 from ondevice.errors import IntegrityError
+from ondevice.store import emitted
 from ondevice.store.connection import Connection
 
 _FIRST = """
@@ -136,7 +137,7 @@ create table older (                             -- of each stream, the sum of i
 create trigger steps_forget after update of behaviour on steps
 when new.behaviour is null
 begin
-    update older set count = 0, total = zeroblob(length(total))  -- nothing can be taken out of a sum
+    update older set count = 0, total = zeroblob(length(total))  -- a sum takes nothing back
     where old.x is null and old.behaviour is not null and stream = new.stream;
     update steps set x = null where rowid = new.rowid;
 end;
@@ -158,6 +159,7 @@ create table anchors (                           -- public item vectors that tie
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("first tables", _FIRST),
     ("rows at public times", _PUBLIC_TIMES),
+    ("what was shown, picked and muted", emitted.SCHEMA),
 )
 
 _TABLE = """
