@@ -1,12 +1,17 @@
 """What is kept about one person: encrypted, accounted for, and theirs alone."""
 
-from ondevice.store.behaviours import PastStep, PastSteps
+from ondevice.store.band import Row, RowMaker
+from ondevice.store.behaviours import PastStep, PastSteps, Withdrawal
 from ondevice.store.entries import Stream
 from ondevice.store.feedback import FeedbackEvent
-from ondevice.store.record import Entry, Recorded, Row, RowMaker
+from ondevice.store.orders import Again, Carry
+from ondevice.store.record import Entry, Recorded
+from ondevice.store.rows import row_maker
 from ondevice.store.store import Store
 
 __all__ = [
+    "Again",
+    "Carry",
     "Entry",
     "FeedbackEvent",
     "PastStep",
@@ -16,4 +21,6 @@ __all__ = [
     "RowMaker",
     "Store",
     "Stream",
+    "Withdrawal",
+    "row_maker",
 ]

@@ -1,11 +1,14 @@
 """Reading what was recorded. The owner's alone: nothing of this reaches the shared view."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ondevice.domain import Behaviour, Kind
 from ondevice.errors import NotReadyError
 from ondevice.store import packing
+from ondevice.store.band import reach
 from ondevice.store.connection import Connection
 from ondevice.store.entries import Stream
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-INDIVIDUAL_HALF_LIVES = 8  # older steps are explained together: each weighs below 1/256
+_PAGE = 500  # ids in one statement
 _COLUMNS = "id, text, kind, at, item, catalogue, source"
 
 
@@ -28,7 +31,7 @@ class PastStep:
     catalogue: str | None
     t: int  # its row, from 1
     age: int  # rows since; its weight in v is beta^age
-    x: tuple[int, ...]  # grid units, not decayed
+    x: tuple[int, ...]  # grid units, not decayed; its share, where several were clipped together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,15 @@ class PastSteps:
     older: "NDArray[np.float64]"  # (dimension,) grid units: decayed sum of all before
     older_count: int
     rows: int  # of the stream
-    forgotten: int  # rows whose behaviour was forgotten
+    forgotten: int  # behaviours that were forgotten after they had been released
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """What became of one behaviour that was forgotten."""
+
+    behaviour: int  # the id it had
+    weight: float  # what it still weighs in what was released, of 1 when new; 0: never released
 
 
 class Behaviours:
@@ -112,56 +123,128 @@ class Behaviours:
         return [_behaviour(row[:7]) for row in rows], flat.reshape(len(rows), -1 if rows else 0)
 
     def steps(self, stream: Stream) -> PastSteps:
-        """Return what `stream` was fed, as an explanation needs it."""
+        """Return what `stream` was fed, as an explanation needs it; what waits is not in it."""
         import numpy as np
 
+        from ondevice.profile.steps import shares_of_day
+
         parameters = stream.parameters
+        half_life, dimension = parameters.half_life, parameters.dimension
+        newest = self._db.row("select t from decoders where stream = ?", stream.id)
+        last: int = newest[0] if newest else 0
+        cut = last - reach(parameters)
+        older = self._db.row("select t, count, total from older where stream = ?", stream.id)
+        summed, count, total = older or (0, 0, bytes(8 * dimension))
+        decayed = np.frombuffer(total, "<f8") * 2.0 ** ((summed - last) / half_life)
         rows = self._db.rows(
             "select s.t, s.x, s.behaviour, b.text, b.kind, b.item, b.catalogue from steps s "
-            "left join behaviours b on b.id = s.behaviour where s.stream = ? order by s.t desc",
-            stream.id,
+            "left join behaviours b on b.id = s.behaviour "
+            "where s.stream = ? and s.t > ? and s.x is not null order by s.t desc, s.rowid desc",
+            *(stream.id, summed),
         )
-        last = rows[0][0] if rows else 0
-        reach = INDIVIDUAL_HALF_LIVES * parameters.half_life
-        kept = [row for row in rows if row[1] is not None]
-        individual = tuple(
-            PastStep(
-                behaviour=behaviour,
-                label=text,
-                kind=Kind(kind),
-                item=item,
-                catalogue=catalogue,
-                t=t,
-                age=last - t,
-                x=packing.unpack_step(x),
-            )
-            for t, x, behaviour, text, kind, item, catalogue in kept
-            if last - t < reach
+        individual: list[PastStep] = []
+        for t, found in groupby(rows, lambda row: row[0]):
+            parts = list(found)
+            shares = shares_of_day([packing.unpack_step(part[1]) for part in parts], dimension)
+            if t <= cut:
+                weight = 2.0 ** ((t - last) / half_life)
+                decayed = decayed + weight * np.array(shares, dtype=np.float64).sum(axis=0)
+                count += len(parts)
+                continue
+            individual += [
+                PastStep(
+                    behaviour=behaviour,
+                    label=text,
+                    kind=Kind(kind),
+                    item=item,
+                    catalogue=catalogue,
+                    t=t,
+                    age=last - t,
+                    x=share,
+                )
+                for (_, _, behaviour, text, kind, item, catalogue), share in zip(
+                    parts, shares, strict=True
+                )
+            ]
+        forgotten = self._db.row(
+            "select count(*) from steps where stream = ? and behaviour is null", stream.id
         )
-        old = kept[len(individual) :]
-        blobs: list[bytes] = [row[1] for row in old]
-        past = np.frombuffer(b"".join(blobs), "<i2").reshape(len(old), parameters.dimension)
-        ages = np.array([last - row[0] for row in old], dtype=np.float64)
         return PastSteps(
-            individual=individual,
-            older=np.exp2(-ages / parameters.half_life) @ past.astype(np.float64),
-            older_count=len(old),
+            individual=tuple(individual),
+            older=decayed,
+            older_count=count,
             rows=last,
-            forgotten=len(rows) - len(kept),
+            forgotten=forgotten[0] if forgotten else 0,
         )
 
-    def withdraw(self, behaviour_id: int) -> None:
-        """Delete one, and its step from the band: rows to come no longer hold it.
+    def waiting(self, stream: Stream) -> int:
+        """Return how many behaviours wait for their row of `stream`."""
+        found = self._db.row("select count(*) from waiting where stream = ?", stream.id)
+        return found[0] if found else 0
 
-        What was released before stays released.
+    def entered(self, streams: Iterable[int], *, newest: int) -> list[tuple[Behaviour, int, int]]:
+        """Return the `newest` behaviours that entered one of `streams`, oldest first.
+
+        Each with the stream and the row that it entered, the last one where there are several.
+        """
+        numbers = list(streams)
+        marks = ", ".join("?" * len(numbers))
+        rows = self._db.rows(
+            f"select {', '.join('b.' + name for name in _COLUMNS.split(', '))}, s.stream, s.t "  # noqa: S608
+            "from behaviours b join (select behaviour, max(stream) as stream, max(t) as t "
+            f"from steps where stream in ({marks}) and behaviour is not null group by behaviour) s "
+            "on s.behaviour = b.id order by s.stream desc, s.t desc, b.id desc limit ?",
+            *(*numbers, newest),
+        )
+        return [(_behaviour(row[:7]), row[7], row[8]) for row in reversed(rows)]
+
+    def withdraw(self, behaviour_id: int) -> Withdrawal:
+        """Forget one; see `withdraw_many`.
 
         Raises:
             NotReadyError: there is none with this id.
         """
+        self.get(behaviour_id)
+        return self.withdraw_many([behaviour_id])[0]
+
+    def withdraw_many(self, behaviour_ids: Iterable[int]) -> list[Withdrawal]:
+        """Delete behaviours and their steps: rows to come, sums and explanations omit them.
+
+        One that waits for its row never enters it, and costs nothing. What was released before
+        stays released. All of them, or none; ids that are not there are passed over.
+        """
+        ids = sorted(set(behaviour_ids))
+        done: list[Withdrawal] = []
         with self._db.transaction():
-            self.get(behaviour_id)
-            self._db.run("update steps set behaviour = null where behaviour = ?", behaviour_id)
-            self._db.run("delete from behaviours where id = ?", behaviour_id)
+            for first in range(0, len(ids), _PAGE):
+                page = ids[first : first + _PAGE]
+                marks = ", ".join("?" * len(page))
+                known = self._db.rows(f"select id from behaviours where id in ({marks})", *page)  # noqa: S608
+                weights = self._weights(page)
+                done += [
+                    Withdrawal(behaviour=number, weight=weights.get(number, 0.0))
+                    for (number,) in known
+                ]
+                # A trigger empties the steps; what only waits goes with its behaviour.
+                self._db.run(f"delete from behaviours where id in ({marks})", *page)  # noqa: S608
+        return done
+
+    def _weights(self, ids: list[int]) -> dict[int, float]:
+        """What each of `ids` still weighs in the stream where it weighs most."""
+        from ondevice.store import entries
+
+        marks = ", ".join("?" * len(ids))
+        rows = self._db.rows(
+            "select s.behaviour, l.seq, l.body, d.t - s.t from steps s "  # noqa: S608
+            "join ledger l on l.seq = s.stream join decoders d on d.stream = s.stream "
+            f"where s.behaviour in ({marks})",
+            *ids,
+        )
+        weights: dict[int, float] = {}
+        for number, seq, body, age in rows:
+            half_life = entries.read(seq, body).parameters.half_life
+            weights[number] = max(weights.get(number, 0.0), 2.0 ** (-age / half_life))
+        return weights
 
 
 def _behaviour(row: tuple[Any, ...]) -> Behaviour:

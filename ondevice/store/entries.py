@@ -20,6 +20,8 @@ from ondevice.store import packing
 from ondevice.store.keybox import NO_HEAD, Keybox
 
 if TYPE_CHECKING:
+    from ondevice.formats.fields import Fields
+    from ondevice.privacy.cadence import Clock
     from ondevice.privacy.stream import StreamParameters
 
 UNITS = ("behaviour", "day")
@@ -41,6 +43,7 @@ class Stream:
     parameters: "StreamParameters"
     opened: datetime
     code: str  # version that opened it
+    clock: "Clock | None" = None  # when its rows are due; None: one at every behaviour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +56,18 @@ class Head:
 
 
 def write(
-    *, space: str, unit: str, parameters: "StreamParameters", counter: int, at: datetime
+    *,
+    space: str,
+    unit: str,
+    parameters: "StreamParameters",
+    counter: int,
+    at: datetime,
+    clock: "Clock | None" = None,
 ) -> bytes:
     """Return the body of the entry that opens a stream."""
     return canonical.dump(
-        {
+        ({} if clock is None else {"clock": asdict(clock)})
+        | {
             "at": packing.ticks(at),
             "code": ondevice.__version__,
             "counter": counter,
@@ -81,7 +91,12 @@ def read(seq: int, body: bytes) -> Stream:
     from ondevice.privacy.stream import StreamParameters
 
     what = f"ledger entry {seq}"
-    fields = Fields(canonical.load(body, what=what, limit=BODY_LIMIT), what=what, required=_KEYS)
+    fields = Fields(
+        canonical.load(body, what=what, limit=BODY_LIMIT),
+        what=what,
+        required=_KEYS,
+        optional=("clock",),
+    )
     fields.constant("entry", "stream")
     given = dict(fields.mapping("parameters", high=32))
     coefficients = given.pop("coefficients", None)
@@ -103,7 +118,22 @@ def read(seq: int, body: bytes) -> Stream:
         parameters=parameters,
         opened=packing.moment(fields.integer("at", low=0, high=1 << 56)),
         code=fields.text("code", high=64),
+        clock=_clock(fields, what) if "clock" in fields else None,
     )
+
+
+def _clock(fields: "Fields", what: str) -> "Clock":
+    from ondevice.privacy.cadence import Clock
+
+    given = fields.mapping("clock", high=3)
+    if sorted(given) != ["offset", "period", "start"] or not all(
+        type(value) is int for value in given.values()
+    ):
+        raise FormatError(f"{what}: a clock has a start, a period and an offset")
+    try:
+        return Clock(**given)  # type: ignore[arg-type]  # checked above
+    except ConfigError as error:
+        raise FormatError(f"{what}: {error}") from error
 
 
 def counter_of(seq: int, body: bytes) -> int:
@@ -162,3 +192,56 @@ def require_fit(head: Head, box: Keybox) -> None:
         )
     older = "is older than" if head.counter > box.counter else "does not belong to"
     raise IntegrityError(f"the keybox {older} its store", hint=f"{BACKUP}, the newest you have")
+
+
+TOTAL = "ondevice-total/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """What is left of a ledger that was erased: what the unit that paid most had been charged."""
+
+    rho: float
+    delta: float
+    unit: str
+
+
+def seal_total(key: bytes, total: Total) -> bytes:
+    """Return `total` with its MAC: no times, no counts."""
+    body = canonical.dump({"format": TOTAL, **asdict(total)})
+    return canonical.dump({"total": body.decode("ascii"), "mac": _total_mac(key, body).hex()})
+
+
+def open_total(key: bytes, blob: bytes) -> Total:
+    """Read what `seal_total` wrote.
+
+    Raises:
+        FormatError: it is malformed.
+        IntegrityError: it was not written under this key.
+    """
+    from ondevice.formats.fields import HEX_DIGEST, Fields
+
+    outer = Fields(
+        canonical.load(blob, what="total", limit=BODY_LIMIT),
+        what="total",
+        required=("mac", "total"),
+    )
+    body = outer.text("total", high=1024).encode()
+    given = bytes.fromhex(outer.matching("mac", HEX_DIGEST))
+    if not hmac.compare_digest(_total_mac(key, body), given):
+        raise IntegrityError("the total was not written by this device", hint=BACKUP)
+    fields = Fields(
+        canonical.load(body, what="total", limit=BODY_LIMIT),
+        what="total",
+        required=("format", "rho", "delta", "unit"),
+    )
+    fields.constant("format", TOTAL)
+    return Total(
+        rho=fields.number("rho", low=0.0, high=1e6),
+        delta=fields.number("delta", low=0.0, high=1.0),
+        unit=fields.text("unit", high=16),
+    )
+
+
+def _total_mac(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, b"ondevice total 1" + body, "sha256")

@@ -23,22 +23,24 @@ Not covered: an older copy of the whole home (store and keybox together); and an
 lacks only rows written since the last close. There, what was charged stays charged, and the bound
 holds for every behaviour that is not recorded a second time.
 
-Composition: with unit = behaviour a behaviour enters the stream of one space, so what it is
-charged is the sum over the streams it entered, and the profile's cost is the largest such sum
-(parallel composition). With unit = day every stream sees every day, so their costs add up.
+What streams cost together is in composition.py.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ondevice.errors import BudgetExhaustedError, ConfigError, IntegrityError
-from ondevice.store import entries, files, keybox
+from ondevice.store import entries, files, keybox, packing
+from ondevice.store.composition import Ran, composed
 from ondevice.store.connection import Connection
 from ondevice.store.entries import BACKUP, Head, Stream
+from ondevice.store.orders import Again, Carry, Order
 
 if TYPE_CHECKING:
     from ondevice.paths import Home
+    from ondevice.privacy.cadence import Clock
     from ondevice.privacy.randomness import Randomness
     from ondevice.privacy.stream import StreamParameters
 
@@ -60,6 +62,9 @@ class Ledger:
         cap_epsilon: float,
         cap_delta: float,
         at: datetime,
+        clock: "Clock | None" = None,
+        carry: Carry | None = None,
+        again: Sequence[Again] = (),
     ) -> Stream:
         """Charge for a new, empty stream and return it.
 
@@ -70,14 +75,18 @@ class Ledger:
             cap_epsilon: what the person allows for life, with `cap_delta`.
             cap_delta: see there.
             at: now.
+            clock: when its rows are due; None for one at every behaviour.
+            carry: the release that goes on in it.
+            again: behaviours that enter it though they entered another one: each is charged for
+                both. They wait until `Store.tick`.
 
         Raises:
             BudgetExhaustedError: the cap does not allow it.
             ConfigError: another unit, or not a digest; or called inside a transaction.
             IntegrityError: the store does not fit its keybox.
         """
-        _check(space, unit)
-        return self._open(space, unit, parameters, (cap_epsilon, cap_delta), at, reuse=False)
+        order = Order(space, unit, parameters, clock, carry, tuple(again))
+        return self._open(order, (cap_epsilon, cap_delta), at, reuse=False)
 
     def ensure_stream(
         self,
@@ -88,16 +97,19 @@ class Ledger:
         cap_epsilon: float,
         cap_delta: float,
         at: datetime,
+        clock: "Clock | None" = None,
+        carry: Carry | None = None,
     ) -> Stream:
-        """Return the newest stream of `space` if it has these parameters, else open one.
+        """Return the newest stream of `space` if it is as asked for, else open one.
 
-        Two processes that ask at once get the same one. Arguments and errors as `open_stream`.
+        Two clocks are the same if their periods are. Two processes that ask at once get the same
+        stream. Arguments and errors as `open_stream`.
         """
-        _check(space, unit)
+        order = Order(space, unit, parameters, clock, carry)
         newest = self.current(space)
-        if newest is not None and (newest.unit, newest.parameters) == (unit, parameters):
+        if newest is not None and order.fits(newest):
             return newest
-        return self._open(space, unit, parameters, (cap_epsilon, cap_delta), at, reuse=True)
+        return self._open(order, (cap_epsilon, cap_delta), at, reuse=True)
 
     def streams(self) -> list[Stream]:
         """Return every stream, oldest first.
@@ -114,13 +126,47 @@ class Ledger:
         return [entries.read(seq, body) for seq, body, _, _ in found]
 
     def current(self, space: str) -> Stream | None:
-        """Return the newest stream of `space`, or None."""
-        own = [stream for stream in self.streams() if stream.space == space]
-        return own[-1] if own else None
+        """Return the newest stream of `space`, or None; one that goes on elsewhere has ended."""
+        return next((stream for stream in self.open_streams() if stream.space == space), None)
+
+    def open_streams(self) -> list[Stream]:
+        """Return the streams that take rows: the newest of each space, oldest first."""
+        streams = self.streams()
+        closed = self._closed(streams)
+        return [stream for stream in streams if stream.id not in closed]
+
+    def carry_of(self, stream: Stream) -> tuple[Stream, bytes | None] | None:
+        """Return the stream whose release goes on in `stream`, and its map; None if none does."""
+        found = self._db.row("select after, map from carryovers where stream = ?", stream.id)
+        if found is None:
+            return None
+        return next(each for each in self.streams() if each.id == found[0]), found[1]
 
     def spent(self) -> float:
         """Return rho of the whole profile: what the unit that paid most was charged."""
-        return self._composed(self.streams())
+        return composed(streams := self.streams(), self._ran(streams))
+
+    def total(self, delta: float) -> bytes:
+        """Return `spent`, the unit and `delta`, MACed: what an erased home keeps."""
+        units = {stream.unit for stream in self.streams()}
+        total = entries.Total(
+            rho=self.spent(), delta=delta, unit="day" if units == {"day"} else "behaviour"
+        )
+        return entries.seal_total(keybox.read(self._home).ledger_key, total)
+
+    def spent_with(
+        self,
+        parameters: "StreamParameters",
+        *,
+        space: str,
+        unit: str,
+        at: datetime,
+        clock: "Clock | None" = None,
+        again: Sequence[Again] = (),
+    ) -> float:
+        """Return what `spent` would be after `open_stream`; nothing is opened."""
+        order = Order(space, unit, parameters, clock, None, tuple(again))
+        return self._spent_with(order, at)
 
     def head(self, ledger_key: bytes) -> Head:
         """Return the newest entry.
@@ -143,10 +189,10 @@ class Ledger:
             RollbackError: the store is older than its keybox.
         """
         rows = self._db.rows(
-            "select r.stream, count(*), max(r.t), count(s.t), "
+            "select r.stream, count(*), max(r.t), "
+            "(select count(distinct t) from steps where stream = r.stream), "
             "(select t from decoders where stream = r.stream), min(length(r.y)), max(length(r.y)) "
-            "from released r left join steps s on s.stream = r.stream and s.t = r.t "
-            "group by r.stream"
+            "from released r group by r.stream"
         )
         streams = {stream.id: stream for stream in self.streams()}
         previous, counter = keybox.NO_HEAD, 0
@@ -161,21 +207,13 @@ class Ledger:
         entries.require_fit(self.head(box.ledger_key), box)
         for stream, count, last, steps, decoded, shortest, longest in rows:
             size = 8 * streams[stream].parameters.dimension
-            complete = count == last == steps == decoded
+            filled = steps if streams[stream].clock is None else count  # others may be empty
+            complete = count == last == filled == decoded
             if not complete or (shortest, longest) != (size, size):
                 raise IntegrityError(f"stream {stream} lacks rows or steps", hint=BACKUP)
         return len(found)
 
-    def _open(
-        self,
-        space: str,
-        unit: str,
-        parameters: "StreamParameters",
-        cap: tuple[float, float],
-        at: datetime,
-        *,
-        reuse: bool,
-    ) -> Stream:
+    def _open(self, order: Order, cap: tuple[float, float], at: datetime, *, reuse: bool) -> Stream:
         if self._db.in_transaction:
             raise ConfigError("a stream can't be opened inside a transaction")
         with files.locked(self._home):
@@ -184,13 +222,18 @@ class Ledger:
                 head = self.head(box.ledger_key)
                 entries.require_fit(head, box)
                 box = self._settled(box, head)
-                newest = self.current(space) if reuse else None
-                if newest and (newest.unit, newest.parameters) == (unit, parameters):
+                newest = self.current(order.space)
+                if reuse and newest is not None and order.fits(newest):
                     return newest
-                self._require_room(unit, parameters, cap)
+                self._require_room(order, cap, at)
                 seq, counter = head.seq + 1, box.counter + 1
                 body = entries.write(
-                    space=space, unit=unit, parameters=parameters, counter=counter, at=at
+                    space=order.space,
+                    unit=order.unit,
+                    parameters=order.parameters,
+                    counter=counter,
+                    at=at,
+                    clock=order.clock,
                 )
                 digest = entries.chain(seq, head.digest, body)
                 box = replace(box, counter=counter, head=head.digest, pending=digest)
@@ -199,8 +242,44 @@ class Ledger:
                     "insert into ledger (seq, body, digest, mac) values (?, ?, ?, ?)",
                     *(seq, body, digest, entries.mac(box.ledger_key, digest)),
                 )
+                stream = entries.read(seq, body)
+                self._hand_over(stream, order, newest, at)
             self._settled(box, Head(seq=seq, digest=digest, counter=counter))
-        return entries.read(seq, body)
+        return stream
+
+    def _hand_over(self, stream: Stream, order: Order, before: Stream | None, at: datetime) -> None:
+        """Let the release that goes on, and what still waits, go into the new `stream`."""
+        from ondevice.privacy.clipping import RADIUS, clip, inner_radius
+
+        if order.carry is not None:
+            self._db.run(
+                "insert into carryovers (stream, after, map) values (?, ?, ?)",
+                *(stream.id, order.carry.after, order.carry.map),
+            )
+        dimension = stream.parameters.dimension
+        given = [(each.t, each.behaviour, each.step) for each in order.again]
+        if before is not None and before.parameters.dimension == dimension:
+            t = 1 if stream.clock is None else stream.clock.interval(at, released=0)
+            known = {behaviour for _, behaviour, _ in given}
+            given += [
+                (
+                    max(t, 1 + len(given)) if stream.clock is None else t,
+                    behaviour,
+                    packing.unpack_step(x),
+                )
+                for behaviour, x in self._db.rows(
+                    "select behaviour, x from waiting where stream = ? order by t, behaviour",
+                    before.id,
+                )
+                if behaviour not in known
+            ]
+        for ended in {before and before.id, order.carry and order.carry.after} - {None}:
+            self._db.run("delete from waiting where stream = ?", ended)
+        radius = RADIUS if stream.clock is None else inner_radius(dimension)
+        self._db.run_many(
+            "insert into waiting (stream, t, behaviour, x) values (?, ?, ?, ?)",
+            [(stream.id, t, b, packing.pack_step(clip(x, radius))) for t, b, x in given],
+        )
 
     def _settled(self, box: keybox.Keybox, head: Head) -> keybox.Keybox:
         """Write down that a pending entry is in the store; the caller holds the lock."""
@@ -218,41 +297,60 @@ class Ledger:
             box = keybox.read(self._home)
             return self._settled(box, self.head(box.ledger_key))
 
-    def _require_room(
-        self, unit: str, parameters: "StreamParameters", cap: tuple[float, float]
-    ) -> None:
+    def _require_room(self, order: Order, cap: tuple[float, float], at: datetime) -> None:
         from ondevice.privacy.accountant import SLACK, epsilon_of, rho_of
 
         epsilon, delta = cap
-        streams = self.streams()
-        days = sum(s.parameters.rho for s in streams if s.unit == "day")
-        before = self._composed(streams) if unit == "day" else days
-        total = before + parameters.rho
+        total = self._spent_with(order, at)
         if total <= rho_of(epsilon, delta) * (1 + SLACK):
             return
         raise BudgetExhaustedError(
-            f"a stream of epsilon {parameters.epsilon:g} would bring the total to epsilon "
+            f"a stream of epsilon {order.parameters.epsilon:g} would bring the total to epsilon "
             f"{epsilon_of(total, delta):.3g}, above the cap of {epsilon:g}",
             hint="keep the stream you have; or choose a higher epsilon in config.toml: "
             "what was released before stays released",
         )
 
-    def _composed(self, streams: list[Stream]) -> float:
-        rho = {s.id: s.parameters.rho for s in streams if s.unit == "behaviour"}
-        several = self._db.rows(
-            "select group_concat(stream) from steps where behaviour is not null "
-            "group by behaviour having count(*) > 1"
+    def _spent_with(self, order: Order, at: datetime) -> float:
+        streams = self.streams()
+        number = 1 + max((stream.id for stream in streams), default=0)
+        new = Stream(
+            id=number,
+            space=order.space,
+            unit=order.unit,
+            parameters=order.parameters,
+            opened=at,
+            code="",
+            clock=order.clock,
         )
-        sums = [sum(rho.get(int(i), 0.0) for i in ids.split(",")) for (ids,) in several]
-        days = sum(s.parameters.rho for s in streams if s.unit == "day")
-        return max([0.0, *rho.values(), *sums]) + days
+        ran = self._ran([*streams, new], {each.behaviour for each in order.again})
+        return composed([*streams, new], ran)
+
+    def _ran(self, streams: list[Stream], again: Collection[int] = ()) -> Ran:
+        """How far `streams` got, where the last one is new if behaviours enter it `again`."""
+        several = [
+            {int(each) for each in ids.split(",")}
+            for (ids,) in self._db.rows(
+                "select group_concat(stream) from "
+                "(select stream, behaviour from steps where behaviour is not null "
+                "union select stream, behaviour from waiting) "
+                "group by behaviour having count(*) > 1"
+            )
+        ]
+        for behaviour in again:
+            found = self._db.rows(
+                "select stream from steps where behaviour = ?1 "
+                "union select stream from waiting where behaviour = ?1",
+                behaviour,
+            )
+            several.append({streams[-1].id, *(stream for (stream,) in found)})
+        rows = dict(self._db.rows("select stream, t from decoders"))
+        return Ran(rows=rows, closed=self._closed(streams), several=several)
+
+    def _closed(self, streams: list[Stream]) -> set[int]:
+        newest = {stream.space: stream.id for stream in streams}
+        followed = {after for (after,) in self._db.rows("select after from carryovers")}
+        return {s.id for s in streams if newest[s.space] != s.id or s.id in followed}
 
     def _entries(self, tail: str = "order by seq") -> list[tuple[int, bytes, bytes, bytes]]:
         return self._db.rows(f"select seq, body, digest, mac from ledger {tail}")  # noqa: S608
-
-
-def _check(space: str, unit: str) -> None:
-    if unit not in entries.UNITS:
-        raise ConfigError(f"a unit of privacy is {' or '.join(entries.UNITS)}, not {unit!r}")
-    if not entries.SPACE.fullmatch(space):
-        raise ConfigError(f"{space!r} is not the digest of a space")

@@ -10,16 +10,24 @@ from ondevice import durable
 from ondevice.errors import IntegrityError, NotReadyError, OnDeviceError
 from ondevice.paths import Home
 from ondevice.store import entries, files, keybox, migrations
+from ondevice.store.band import RowMaker
 from ondevice.store.behaviours import Behaviours
 from ondevice.store.connection import SMALLEST, Connection, assert_encrypted
+from ondevice.store.emitted import Emitted, Shown, Wishes
 from ondevice.store.feedback import Feedback
 from ondevice.store.keys import Keys
 from ondevice.store.ledger import Ledger
-from ondevice.store.record import Entry, Recorded, RowMaker, record
-from ondevice.store.releases import Emitted, Releases
+from ondevice.store.record import Entry, Recorded, record
+from ondevice.store.releases import Releases
+from ondevice.store.ticks import rows_due, tick
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ondevice.privacy.randomness import Randomness
+    from ondevice.store.entries import Stream
+
+CATCH_UP = 10_000  # rows that one call of `tick` makes at most: about five seconds
 
 
 class Store:
@@ -36,6 +44,8 @@ class Store:
         self.ledger = Ledger(connection, home, randomness)
         self.releases = Releases(connection)
         self.emitted = Emitted(connection)
+        self.shown = Shown(connection)
+        self.wishes = Wishes(connection)
         self.keys = Keys(home, randomness)
         self._randomness = randomness
         self._open = True
@@ -114,6 +124,26 @@ class Store:
             FormatError: a step, vector or row that its stream can't hold.
         """
         return record(self._db, batch, make_row)
+
+    def tick(
+        self, stream: "Stream", *, now: "datetime", make_row: RowMaker, limit: int = CATCH_UP
+    ) -> int:
+        """Release the rows of `stream` that are due by `now`, oldest first.
+
+        Args:
+            stream: one that takes rows; one that has ended gets none.
+            now: the time.
+            make_row: draws a row; called inside a transaction (see `RowMaker`).
+            limit: rows at most; what is left is made by the next call.
+
+        Returns:
+            How many rows were made.
+        """
+        return tick(self._db, stream, now=now, make_row=make_row, limit=limit)
+
+    def due(self, stream: "Stream", now: "datetime") -> int:
+        """Return how many rows of `stream` are due and not made."""
+        return rows_due(self._db, stream, now)
 
     def seen(self, catalogue: str) -> set[str]:
         """Return the items that the person did something with, or gave a verdict on."""

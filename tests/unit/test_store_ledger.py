@@ -10,14 +10,13 @@ import pytest
 
 from ondevice.domain import Behaviour, Kind
 from ondevice.errors import (
-    BudgetExhaustedError,
     ConfigError,
     FormatError,
     IntegrityError,
     RollbackError,
 )
 from ondevice.paths import Home
-from ondevice.privacy.accountant import rho_of
+from ondevice.privacy.cadence import Clock
 from ondevice.privacy.stream import StreamParameters
 from ondevice.store import Entry, Row, Store, Stream, entries, keybox
 
@@ -37,6 +36,7 @@ def opened(
     epsilon: float = 4.0,
     unit: str = "behaviour",
     cap: float = 4.0,
+    at: datetime = AT,
 ) -> Stream:
     return store.ledger.open_stream(
         space=space,
@@ -44,7 +44,8 @@ def opened(
         parameters=parameters(epsilon),
         cap_epsilon=cap,
         cap_delta=1e-6,
-        at=AT,
+        at=at,
+        clock=Clock.daily(at, 3600) if unit == "day" else None,
     )
 
 
@@ -132,51 +133,6 @@ def test_a_body_that_says_something_else_is_refused() -> None:
         assert before in good
         with pytest.raises(FormatError):
             entries.read(1, good.replace(before, after, 1).encode())
-
-
-# --- the cap -------------------------------------------------------------------------------------
-
-
-def test_more_than_the_cap_is_refused_with_a_way_out(home: Home) -> None:
-    with Store.open(home) as store:
-        with pytest.raises(BudgetExhaustedError) as caught:
-            opened(store, epsilon=4.1, cap=4.0)
-        assert caught.value.exit_code == 4
-        assert "config.toml" in caught.value.hint
-        assert store.ledger.streams() == []
-        assert store.ledger.spent() == 0.0
-        opened(store, epsilon=4.0, cap=4.0)  # exactly the cap fits
-
-
-def test_streams_of_behaviours_compose_in_parallel(home: Home) -> None:
-    with Store.open(home) as store:
-        for space in (SPACE, OTHER, SPACE):
-            step(store, opened(store, space=space), f"{space} {store.behaviours.count()}")
-        assert store.ledger.spent() == parameters().rho <= rho_of(4.0, 1e-6)
-
-
-def test_a_behaviour_in_two_streams_is_charged_for_both(home: Home) -> None:
-    with Store.open(home) as store:
-        first, second = opened(store), opened(store, epsilon=1.0)
-        step(store, first, "one")
-        assert store.ledger.spent() == first.parameters.rho
-        with store.transaction():  # what a rebuild does
-            store._db.run("insert into released values (?, 1, zeroblob(24))", second.id)
-            store._db.run("insert into steps values (?, 1, zeroblob(6), 1)", second.id)
-        assert store.ledger.spent() == first.parameters.rho + second.parameters.rho
-
-
-def test_streams_of_days_add_up(home: Home) -> None:
-    with Store.open(home) as store:
-        opened(store, unit="day", epsilon=1.0)
-        opened(store, unit="day", epsilon=1.0, space=OTHER)
-        spent = store.ledger.spent()
-        assert spent == pytest.approx(2 * rho_of(1.0, 1e-6))
-        with pytest.raises(BudgetExhaustedError):
-            opened(store, unit="day", epsilon=4.0)
-        with pytest.raises(BudgetExhaustedError):
-            opened(store, epsilon=4.0)  # a behaviour is part of its day
-        assert store.ledger.spent() == spent
 
 
 # --- nothing is altered --------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from ondevice.privacy import decoder
 from ondevice.privacy.randomness import SystemRandomness
 from ondevice.privacy.stream import StreamParameters, row
 from ondevice.store import Entry, Row, Store, Stream, packing
-from ondevice.store.record import Step
+from ondevice.store.band import Step
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 D, BAND = 3, 4
@@ -253,14 +253,6 @@ def test_a_behaviour_that_makes_no_sense_is_refused(store: Store, change: dict[s
 def test_a_stream_needs_its_row_maker_and_its_unit(store: Store, stream: Stream) -> None:
     with pytest.raises(ConfigError, match="draws its row"):
         store.record(entry(1, stream))
-    with pytest.raises(ConfigError, match="one row a day"):
-        store.record(entry(1, unpaid_for_days(stream)), real_row)
-
-
-def unpaid_for_days(stream: Stream) -> Stream:
-    from dataclasses import replace
-
-    return replace(stream, unit="day")
 
 
 def test_a_stream_nobody_paid_for_takes_no_row(store: Store, stream: Stream) -> None:

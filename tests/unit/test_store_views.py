@@ -137,7 +137,7 @@ def test_the_parts_of_a_past_sum_to_its_decayed_sum(
     generator = np.random.default_rng(count)
     xs = [tuple(int(v) for v in generator.integers(-9000, 9000, D)) for _ in range(count)]
     fill(store, stream, xs)  # type: ignore[arg-type]  # three each
-    gone = {3, count - 2} & set(range(count))
+    gone = {count - 2} & set(range(count))
     for n in gone:
         store.behaviours.withdraw(n + 1)
     beta = 2 ** (-1 / HALF_LIFE)
@@ -153,6 +153,54 @@ def test_the_parts_of_a_past_sum_to_its_decayed_sum(
     assert len(past.individual) + past.older_count + past.forgotten == count
     recent_gone = len([n for n in gone if count - 1 - n < 8 * HALF_LIFE])
     assert len(past.individual) == min(count, 8 * HALF_LIFE) - recent_gone
+
+
+def test_forgetting_what_is_old_drops_the_sum_of_what_is_old(store: Store, stream: Stream) -> None:
+    """Nothing can be taken out of a sum, so the whole sum goes; the newer ones stay."""
+    fill(store, stream, [(n, 1, -n) for n in range(1, 61)])
+    before = store.behaviours.steps(stream)
+    assert before.older_count == 60 - 8 * HALF_LIFE
+    newest = store._db.row("select t from older where stream = ?", stream.id)
+    assert newest is not None
+    folded = newest[0]
+    assert folded > 4
+    assert store._db.rows("select count(*) from steps where x is not null") == [(60 - folded,)]
+    store.behaviours.withdraw(4)
+    past = store.behaviours.steps(stream)
+    assert past.individual == before.individual
+    assert past.forgotten == 1
+    late = range(folded, 60 - 8 * HALF_LIFE)  # old, but not summed up yet
+    beta = 2 ** (-1 / HALF_LIFE)
+    expected = sum((beta ** (59 - n) * np.array([n + 1, 1, -n - 1]) for n in late), np.zeros(D))
+    np.testing.assert_allclose(past.older, expected, atol=1e-9)
+    assert past.older_count == len(late)
+    assert store.verify() == 1
+
+
+def test_vectors_of_what_is_old_are_dropped(store: Store, stream: Stream) -> None:
+    """However long the history is, no more than a bounded number of vectors is kept."""
+    vector = np.ones(384, np.float32)
+    for first in range(0, 120, 40):
+        store.record_many(
+            [
+                Entry(behaviour=did(f"{n}"), vector=vector, stream=stream, step=(n, 1, 1))
+                for n in range(first, first + 40)
+            ],
+            lambda stream, inputs, state: Row(y=(0,) * D, state=b"s"),
+        )
+        kept = len(store.behaviours.vectors()[0])
+        assert 8 * HALF_LIFE <= kept < 8 * HALF_LIFE + 17
+        assert store._db.rows("select count(*) from steps where x is not null") == [(kept,)]
+    assert store.behaviours.count() == 120
+    assert store.behaviours.steps(stream).older_count == 120 - 8 * HALF_LIFE
+
+
+def test_a_withdrawal_says_what_still_weighs(store: Store, stream: Stream) -> None:
+    fill(store, stream, [(1, 0, 0), (2, 0, 0), (3, 0, 0)])
+    free = store.record(Entry(behaviour=did("never in a stream"))).id
+    done = store.behaviours.withdraw_many([1, 3, free, 99])
+    assert [(one.behaviour, one.weight) for one in done] == [(1, 0.5), (3, 1.0), (free, 0.0)]
+    assert store.behaviours.count() == 1
 
 
 def test_each_recent_step_carries_its_words_and_age(store: Store, stream: Stream) -> None:
