@@ -1,5 +1,6 @@
 """One frozen configuration. Strict TOML: an unknown key is an error, never ignored."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -35,6 +36,10 @@ _SHARES: Mapping[str, tuple[float, float]] = MappingProxyType(
 )
 _LISTS = ("allow", "deny", "interests")
 _LIST_LIMIT = 200  # rules, or interests
+_NO_PACE: Mapping[str, int | None] = MappingProxyType({"auto": None, "off": 0})
+_PACE = re.compile(r"([1-9][0-9]{0,3})([mhd])")
+_SECONDS = MappingProxyType({"m": 60, "h": 3600, "d": 86_400})
+_FASTEST, _SLOWEST = 300, 7 * 86_400  # seconds
 RULE_FIELDS = ("category", "tag", "source", "series", "title", "id")
 
 
@@ -68,11 +73,20 @@ class Config:
 
     epsilon: float = 4.0  # lifetime cap of every stream, by zCDP at `delta`
     delta: float = 1e-6
-    unit: str = "behaviour"
+    unit: str = "behaviour"  # what is hidden: a behaviour, or a day as a whole
+    day_spaces: int = 1  # with unit = "day", how many spaces share the cap of one day
+    shared_clock: str = "auto"  # "off", or the pace of the shared view: "15m", "1h", "1d"
     exact: bool = False  # the owner's list from raw history, without noise
     ranking: Ranking = field(default_factory=Ranking)
     weights: Mapping[Kind, float] = field(default_factory=lambda: KIND_WEIGHTS)
     origin: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def clock_seconds(self) -> int | None:
+        """The pace of the shared view; 0 for off, None where each home keeps what it has."""
+        if self.shared_clock in _NO_PACE:
+            return _NO_PACE[self.shared_clock]
+        return _pace(self.shared_clock)
 
 
 def load(path: Path) -> Config:
@@ -117,6 +131,17 @@ def parse(text: str, *, origin: str) -> Config:
                 hint='write unit = "behaviour", or leave it out',
             )
         values["unit"] = table["unit"]
+    if "day_spaces" in table:
+        spaces = _number(table["day_spaces"], "day_spaces", low=1, high=16, origin=origin)
+        values["day_spaces"] = int(spaces)
+    if "shared_clock" in table:
+        given = table["shared_clock"]
+        if given not in list(_NO_PACE) and (not isinstance(given, str) or _pace(given) is None):
+            raise ConfigError(
+                f"{origin}: shared_clock must be 'off', 'auto', or a time from 5m to 7d",
+                hint='write shared_clock = "1h", or leave it out',
+            )
+        values["shared_clock"] = given
     if "exact" in table:
         if not isinstance(table["exact"], bool):
             raise ConfigError(
@@ -138,6 +163,13 @@ def _number(value: object, key: str, *, low: float, high: float, origin: str) ->
             hint="correct it, or leave it out for the default",
         )
     return float(value)
+
+
+def _pace(text: str) -> int | None:
+    """Return the seconds of a time like "15m", or None where it is none that we take."""
+    found = _PACE.fullmatch(text)
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    return seconds if _FASTEST <= seconds <= _SLOWEST else None
 
 
 def _weights(value: object, origin: str) -> Mapping[Kind, float]:
