@@ -18,6 +18,22 @@ class Shown:
     privacy: Privacy
     steps: int  # behaviours that the profile has taken in
     notes: tuple[str, ...] = ()
+    exact: bool = False  # from raw history, without noise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One list with the noise and without it."""
+
+    catalogue: str
+    private: tuple[Recommendation, ...]
+    exact: tuple[Recommendation, ...]
+    privacy: Privacy
+
+    @property
+    def shared(self) -> int:
+        """How many items both lists have."""
+        return len({one.item.id for one in self.private} & {one.item.id for one in self.exact})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +52,10 @@ class Why:
     item: Item
     score: float
     parts: tuple[Part, ...]
+    view: str = "owner"
+    exact: bool = False  # from raw history, without noise
+    place: int | None = None  # in the owner's list, from 1; None: not in it
+    reasons: tuple[str, ...] = ()  # what keeps it off the first page
 
     def brief(self, limit: int = BRIEF) -> tuple[Part, ...]:
         """The largest `limit` behaviours one by one, the others as one part; the sum stays."""

@@ -1,44 +1,28 @@
 """Rank, search, explain: the owner's view from everything, the shared view from the release."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ondevice import clock
-from ondevice.domain import Kind, Recommendation, Verdict
+from ondevice.domain import Recommendation
 from ondevice.errors import ConfigError
-from ondevice.service.answers import Found, Shown, Why
+from ondevice.service import inputs
+from ondevice.service.answers import Compared, Found, Shown, Why
 from ondevice.service.behave import catalogue_of
-from ondevice.service.private import privacy_of, released_profile
+from ondevice.service.private import privacy_of
 from ondevice.service.session import Session
 
 if TYPE_CHECKING:
     from ondevice.formats.catalogue import Catalogue
-    from ondevice.profile.release import Profile
-    from ondevice.ranking.score import F64
-    from ondevice.store import PastStep
+    from ondevice.profile.owner_view import Owner
+    from ondevice.profile.pipeline import Listing
+    from ondevice.profile.shared_view import Shared
+    from ondevice.service.inputs import OwnerInputs
+    from ondevice.store.emitted import ShownList
 
 LEARNING = 20  # behaviours below which the list says that it is still learning
-DEED = {
-    Kind.VIEW: "you looked at",
-    Kind.LIKE: "you liked",
-    Kind.PURCHASE: "you bought",
-    Kind.SEARCH: "you searched for",
-    Kind.LISTEN: "you listened to",
-    Kind.USE: "you used",
-    Kind.DISLIKE: "you disliked",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Raw:
-    """What the owner's view may know beside the release."""
-
-    steps: "tuple[PastStep, ...]" = ()
-    older: "F64 | None" = None
-    forgotten: bool = False
-    seen: frozenset[int] = frozenset()
-    overlay: tuple[tuple[int, Verdict], ...] = ()
+EXACT = "exact: from your raw history, without noise; for your eyes only"
+VIEWS = ("owner", "shared")
 
 
 def recommend(
@@ -48,8 +32,12 @@ def recommend(
     limit: int = 10,
     page: int = 1,
     view: str = "owner",
+    exact: bool | None = None,
 ) -> Shown:
-    """Return one page of a catalogue's list.
+    """Return one page of a catalogue's list, and remember what was shown.
+
+    Pages that are asked for one after the other never repeat an item, also when the profile moved
+    in between: a page begins behind what the pages before it have shown. Page 1 begins anew.
 
     Args:
         session: whose list.
@@ -58,35 +46,70 @@ def recommend(
         limit: items on a page.
         page: from 1; the shared view has no pages: it never repeats itself.
         view: "owner" or "shared".
+        exact: rank the owner's view by raw history; None: as configured.
 
     Raises:
         NotReadyError: no such catalogue.
-        ConfigError: another view, or a page of the shared one.
+        ConfigError: another view, a page of the shared one, or an exact one of it.
     """
+    _check(view, page, exact)
     chosen = session.pick(catalogue, public=view == "shared")
-    profile = released_profile(session, chosen.space)
-    if view == "owner":
-        items = _owner(session, chosen, profile, limit, page)
-    elif view == "shared" and page == 1:
-        items = _shared(session, chosen, profile, limit)
-    elif view == "shared":
-        raise ConfigError(
-            "the shared view has no pages", hint="ask again: it goes on where it stopped"
-        )
-    else:
-        raise ConfigError(f"there is no view '{view}'", hint="views: owner, shared")
     notes = []
-    if profile.steps < LEARNING:
-        notes.append(f"still learning, {profile.steps} of about {LEARNING}")
+    if view == "owner":
+        made = inputs.owner_inputs(session, chosen, exact=exact)
+        items = _owner(session, chosen, made, limit, page)
+        steps, raw = made.steps, made.exact
+        notes += [EXACT] if raw else []
+        if made.muted:
+            notes.append(f"{made.muted} muted: see ondevice-rec interests")
+    else:
+        shared = inputs.shared_inputs(session, chosen)
+        items = _shared(session, chosen, shared, limit)
+        steps, raw = shared.released.steps, False
+    if steps < LEARNING and not raw:
+        notes.insert(0, f"still learning, {steps} of about {LEARNING}")
     return Shown(
         view=view,
         catalogue=chosen.manifest.catalogue,
         title=chosen.manifest.title,
         items=tuple(items),
         privacy=privacy_of(session),
-        steps=profile.steps,
+        steps=steps,
         notes=tuple(notes),
+        exact=raw,
     )
+
+
+def compare(session: Session, *, catalogue: str | None = None, limit: int = 10) -> Compared:
+    """Return the owner's list as the private profile and as raw history make it, side by side.
+
+    Nothing is remembered: neither list counts as shown.
+    """
+    chosen = session.pick(catalogue)
+    lists = []
+    for exact in (False, True):
+        owner = inputs.owner_inputs(session, chosen, exact=exact).owner
+        lists.append(_as_items(chosen, owner, owner.listing(limit=limit), 1))
+    return Compared(
+        catalogue=chosen.manifest.catalogue,
+        private=tuple(lists[0]),
+        exact=tuple(lists[1]),
+        privacy=privacy_of(session),
+    )
+
+
+def _check(view: str, page: int, exact: bool | None) -> None:  # noqa: FBT001  # not a flag
+    if view not in VIEWS:
+        raise ConfigError(f"there is no view '{view}'", hint=f"views: {', '.join(VIEWS)}")
+    if view == "shared" and page != 1:
+        raise ConfigError(
+            "the shared view has no pages", hint="ask again: it goes on where it stopped"
+        )
+    if view == "shared" and exact:
+        raise ConfigError(
+            "the shared view is never exact: it would show what the noise hides",
+            hint="leave --exact out, or ask for --view owner",
+        )
 
 
 def search(session: Session, text: str, *, catalogue: str | None = None, limit: int = 10) -> Found:
@@ -121,118 +144,92 @@ def search(session: Session, text: str, *, catalogue: str | None = None, limit: 
     )
 
 
-def why(session: Session, item: str, *, catalogue: str | None = None) -> Why:
-    """Take the score of `item` apart; the shares sum to it. For the owner's eyes only.
+def why(session: Session, item: str, *, catalogue: str | None = None, view: str = "owner") -> Why:
+    """Take the score of `item` apart, and say where it stands and what keeps it off the list.
+
+    The shares sum to the score. The owner's answer is for the owner's eyes only; that of the
+    shared view knows the release and nothing else.
 
     Raises:
         NotReadyError: no such item.
+        ConfigError: another view.
     """
-    from ondevice.profile import owner_view
-
+    _check(view, 1, None)
     chosen = session.catalogue(catalogue_of(session, item, catalogue))
-    profile = released_profile(session, chosen.space)
-    raw = _raw(session, chosen)
     row = chosen.records.row(item)
-    parts = owner_view.explain(
-        profile,
-        chosen,
-        row,
-        raw.steps,
-        seen=raw.seen,
-        overlay=raw.overlay,
-        older=raw.older,
-        forgotten=raw.forgotten,
-    )
+    place: int | None = None
+    reasons: tuple[str, ...] = ()
+    if view == "shared":
+        shared = inputs.shared_inputs(session, chosen)
+        parts, raw = shared.explain(row), False
+    else:
+        from ondevice.service.standing import standing
+
+        made = inputs.owner_inputs(session, chosen)
+        parts, raw = made.owner.explain(row), made.exact
+        last = inputs.order_of(
+            chosen, _last_shown(session, chosen), inputs.made_of(session, chosen, raw)
+        )
+        place, reasons = standing(made.owner, chosen, row, last)
     return Why(
         catalogue=chosen.manifest.catalogue,
         item=chosen.records[row],
         score=sum(part.share for part in parts),
         parts=tuple(parts),
+        view=view,
+        exact=raw,
+        place=place,
+        reasons=reasons,
     )
 
 
 def _owner(
-    session: Session, catalogue: "Catalogue", profile: "Profile", limit: int, page: int
+    session: Session, catalogue: "Catalogue", made: "OwnerInputs", limit: int, page: int
 ) -> list[Recommendation]:
-    from ondevice.profile import owner_view
-
-    raw = _raw(session, catalogue)
-    ranked = owner_view.rank(
-        profile,
-        catalogue,
-        seen=raw.seen,
-        overlay=raw.overlay,
-        steps=raw.steps,
-        older=raw.older,
+    name, how = catalogue.manifest.catalogue, inputs.made_of(session, catalogue, made.exact)
+    shown = _last_shown(session, catalogue)
+    listing = made.owner.listing(
         limit=limit,
         page=page,
+        last=inputs.order_of(catalogue, shown, how),
+        new=inputs.new_verdicts(catalogue, made, shown),
     )
-    first = limit * (page - 1) + 1
+    after = inputs.shown_of(catalogue, listing.order, how, made.said)
+    if session.has_store and after != shown:
+        session.store.shown.put(name, after)
+    return _as_items(catalogue, made.owner, listing, limit * (page - 1) + 1)
+
+
+def _as_items(
+    catalogue: "Catalogue", owner: "Owner", listing: "Listing", first: int
+) -> list[Recommendation]:
     return [
         Recommendation(
             rank=place,
             item=catalogue.records[one.row],
             score=one.score,
-            because=one.because.line,
+            because=owner.because(one.row, found=one.found).line,
         )
-        for place, one in enumerate(ranked, start=first)
+        for place, one in enumerate(listing.page, start=first)
     ]
 
 
 def _shared(
-    session: Session, catalogue: "Catalogue", profile: "Profile", limit: int
+    session: Session, catalogue: "Catalogue", shared: "Shared", limit: int
 ) -> list[Recommendation]:
-    from ondevice.profile import shared_view
-
-    name = catalogue.manifest.catalogue
-    emitted = session.store.emitted.items(name)
-    ranked = shared_view.rank(profile, catalogue, emitted=_rows(catalogue, emitted), limit=limit)
+    name, how = catalogue.manifest.catalogue, inputs.made_of(session, catalogue)
+    emitted = session.store.emitted
+    last = inputs.order_of(catalogue, emitted.order.get(name), how)
+    listing = shared.listing(limit=limit, last=replace(last, pages=0))
     items = [
         Recommendation(rank=place, item=catalogue.records[one.row], score=one.score)
-        for place, one in enumerate(ranked, start=1)
+        for place, one in enumerate(listing.page, start=1)
     ]
-    session.store.emitted.add(name, [one.item.id for one in items], at=clock.now())
+    with session.store.transaction():
+        emitted.add(name, [one.item.id for one in items], at=clock.now())
+        emitted.order.put(name, inputs.shown_of(catalogue, listing.order, how))
     return items
 
 
-def _raw(session: Session, catalogue: "Catalogue") -> _Raw:
-    if not session.has_store:
-        return _Raw()
-    name, store = catalogue.manifest.catalogue, session.store
-    verdicts = store.feedback.current(name)
-    overlay = tuple(
-        (catalogue.records.row(item), verdict)
-        for item, verdict in verdicts.items()
-        if catalogue.records.has(item)
-    )
-    seen = _rows(catalogue, store.seen(name))
-    stream = store.ledger.current(catalogue.space.digest)
-    if stream is None:
-        return _Raw(seen=seen, overlay=overlay)
-    past = store.behaviours.steps(stream)
-    return _Raw(
-        steps=_named(session, past.individual),
-        older=past.older if past.older_count else None,
-        forgotten=bool(past.forgotten),
-        seen=seen,
-        overlay=overlay,
-    )
-
-
-def _rows(catalogue: "Catalogue", items: set[str]) -> frozenset[int]:
-    records = catalogue.records
-    return frozenset(records.row(item) for item in items if records.has(item))
-
-
-def _named(session: Session, steps: "Sequence[PastStep]") -> "tuple[PastStep, ...]":
-    """Say of each step what it was, in words that its owner knows."""
-    titles: dict[str, Catalogue] = {}
-    here = {one.id for one in session.installed()}
-
-    def title(step: "PastStep") -> str:
-        if step.item is None or step.catalogue not in here:
-            return step.label
-        found = titles.setdefault(step.catalogue, session.catalogue(step.catalogue)).records
-        return found[found.row(step.item)].title if found.has(step.item) else step.label
-
-    return tuple(replace(step, label=f"{DEED[step.kind]} “{title(step)}”") for step in steps)
+def _last_shown(session: Session, catalogue: "Catalogue") -> "ShownList | None":
+    return session.store.shown.get(catalogue.manifest.catalogue) if session.has_store else None
