@@ -121,27 +121,7 @@ def parse(text: str, *, origin: str) -> Config:
                 f"{origin}: unknown key '{key}'", hint=f"known keys: {', '.join(sorted(known))}"
             )
     values: dict[str, object] = {}
-    for key, low, high in (("epsilon", 0.01, 20.0), ("delta", 1e-12, 1e-3)):
-        if key in table:
-            values[key] = _number(table[key], key, low=low, high=high, origin=origin)
-    if "unit" in table:
-        if table["unit"] not in {"behaviour", "day"}:
-            raise ConfigError(
-                f"{origin}: unit must be 'behaviour' or 'day'",
-                hint='write unit = "behaviour", or leave it out',
-            )
-        values["unit"] = table["unit"]
-    if "day_spaces" in table:
-        spaces = _number(table["day_spaces"], "day_spaces", low=1, high=16, origin=origin)
-        values["day_spaces"] = int(spaces)
-    if "shared_clock" in table:
-        given = table["shared_clock"]
-        if given not in list(_NO_PACE) and (not isinstance(given, str) or _pace(given) is None):
-            raise ConfigError(
-                f"{origin}: shared_clock must be 'off', 'auto', or a time from 5m to 7d",
-                hint='write shared_clock = "1h", or leave it out',
-            )
-        values["shared_clock"] = given
+    values |= _privacy(table, origin)
     if "exact" in table:
         if not isinstance(table["exact"], bool):
             raise ConfigError(
@@ -163,6 +143,32 @@ def _number(value: object, key: str, *, low: float, high: float, origin: str) ->
             hint="correct it, or leave it out for the default",
         )
     return float(value)
+
+
+def _privacy(table: Mapping[str, object], origin: str) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for key, low, high in (("epsilon", 0.01, 20.0), ("delta", 1e-12, 1e-3)):
+        if key in table:
+            values[key] = _number(table[key], key, low=low, high=high, origin=origin)
+    if "unit" in table:
+        if table["unit"] not in {"behaviour", "day"}:
+            raise ConfigError(
+                f"{origin}: unit must be 'behaviour' or 'day'",
+                hint='write unit = "behaviour", or leave it out',
+            )
+        values["unit"] = table["unit"]
+    if "day_spaces" in table:
+        spaces = _number(table["day_spaces"], "day_spaces", low=1, high=16, origin=origin)
+        values["day_spaces"] = int(spaces)
+    if "shared_clock" in table:
+        given = table["shared_clock"]
+        if given not in list(_NO_PACE) and (not isinstance(given, str) or _pace(given) is None):
+            raise ConfigError(
+                f"{origin}: shared_clock must be 'off', 'auto', or a time from 5m to 7d",
+                hint='write shared_clock = "1h", or leave it out',
+            )
+        values["shared_clock"] = given
+    return values
 
 
 def _pace(text: str) -> int | None:

@@ -7,7 +7,7 @@ all streams that were open on it. [P17] is discharged in PROOF.md.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,22 +26,29 @@ class Ran:
 
 def composed(streams: Sequence["Stream"], ran: Ran) -> float:
     """Return rho of the unit that is charged most."""
-    rho = {stream.id: stream.parameters.rho for stream in streams}
-    sums = (math.fsum(rho.get(each, 0.0) for each in entered) for entered in ran.several)
-    return max([0.0, *rho.values(), *sums, _busiest_day(streams, ran)])
+    return max((charged_by(stream, streams, ran) for stream in streams), default=0.0)
 
 
-def _busiest_day(streams: Iterable["Stream"], ran: Ran) -> float:
-    """Return the largest sum of rho over streams of days that were open on one day."""
-    spans = [(*_span(stream, ran), stream.parameters.rho) for stream in streams if _daily(stream)]
-    return max(
-        (math.fsum(rho for begin, end, rho in spans if begin <= at < end) for at, _, _ in spans),
-        default=0.0,
-    )
+def charged_by(stream: "Stream", streams: Sequence["Stream"], ran: Ran) -> float:
+    """Return rho of the unit that is charged most, of those that enter `stream`."""
+    rho = {each.id: each.parameters.rho for each in streams}
+    sums = [
+        math.fsum(rho.get(each, 0.0) for each in entered)
+        for entered in ran.several
+        if stream.id in entered
+    ]
+    return max([rho[stream.id], *sums, _busiest_day(stream, streams, ran)])
 
 
-def _daily(stream: "Stream") -> bool:
-    return stream.unit == "day"
+def _busiest_day(stream: "Stream", streams: Sequence["Stream"], ran: Ran) -> float:
+    """Return the largest sum of rho over streams of days that were open on a day of `stream`."""
+    if stream.unit != "day":
+        return 0.0
+    days = [each for each in streams if each.unit == "day"]
+    spans = [(*_span(each, ran), each.parameters.rho) for each in days]
+    first, last = _span(stream, ran)
+    starts = [first, *(begin for begin, _, _ in spans if first < begin < last)]
+    return max(math.fsum(rho for begin, end, rho in spans if begin <= at < end) for at in starts)
 
 
 def _span(stream: "Stream", ran: Ran) -> tuple[float, float]:

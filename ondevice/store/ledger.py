@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from ondevice.errors import BudgetExhaustedError, ConfigError, IntegrityError
 from ondevice.store import entries, files, keybox, packing
-from ondevice.store.composition import Ran, composed
+from ondevice.store.composition import Ran, charged_by, composed
 from ondevice.store.connection import Connection
 from ondevice.store.entries import BACKUP, Head, Stream
 from ondevice.store.orders import Again, Carry, Order
@@ -165,8 +165,8 @@ class Ledger:
         again: Sequence[Again] = (),
     ) -> float:
         """Return what `spent` would be after `open_stream`; nothing is opened."""
-        order = Order(space, unit, parameters, clock, None, tuple(again))
-        return self._spent_with(order, at)
+        streams, ran = self._with(Order(space, unit, parameters, clock, None, tuple(again)), at)
+        return composed(streams, ran)
 
     def head(self, ledger_key: bytes) -> Head:
         """Return the newest entry.
@@ -301,17 +301,19 @@ class Ledger:
         from ondevice.privacy.accountant import SLACK, epsilon_of, rho_of
 
         epsilon, delta = cap
-        total = self._spent_with(order, at)
+        streams, ran = self._with(order, at)
+        total = charged_by(streams[-1], streams, ran)  # what was spent before can't be taken back
         if total <= rho_of(epsilon, delta) * (1 + SLACK):
             return
         raise BudgetExhaustedError(
-            f"a stream of epsilon {order.parameters.epsilon:g} would bring the total to epsilon "
+            f"a stream of epsilon {order.parameters.epsilon:.3g} would bring the total to epsilon "
             f"{epsilon_of(total, delta):.3g}, above the cap of {epsilon:g}",
-            hint="keep the stream you have; or choose a higher epsilon in config.toml: "
-            "what was released before stays released",
+            hint="keep the stream you have; or choose a higher epsilon in config.toml (now "
+            f"{epsilon:g}): what was released before stays released",
         )
 
-    def _spent_with(self, order: Order, at: datetime) -> float:
+    def _with(self, order: Order, at: datetime) -> tuple[list[Stream], Ran]:
+        """The streams with a new one behind them, and how far they got."""
         streams = self.streams()
         number = 1 + max((stream.id for stream in streams), default=0)
         new = Stream(
@@ -323,8 +325,8 @@ class Ledger:
             code="",
             clock=order.clock,
         )
-        ran = self._ran([*streams, new], {each.behaviour for each in order.again})
-        return composed([*streams, new], ran)
+        streams.append(new)
+        return streams, self._ran(streams, {each.behaviour for each in order.again})
 
     def _ran(self, streams: list[Stream], again: Collection[int] = ()) -> Ran:
         """How far `streams` got, where the last one is new if behaviours enter it `again`."""

@@ -10,6 +10,7 @@ from ondevice import durable
 from ondevice.errors import IntegrityError, NotReadyError, OnDeviceError
 from ondevice.paths import Home
 from ondevice.store import entries, files, keybox, migrations
+from ondevice.store.anchors import Anchors
 from ondevice.store.band import RowMaker
 from ondevice.store.behaviours import Behaviours
 from ondevice.store.connection import SMALLEST, Connection, assert_encrypted
@@ -44,6 +45,7 @@ class Store:
         self.ledger = Ledger(connection, home, randomness)
         self.releases = Releases(connection)
         self.emitted = Emitted(connection)
+        self.anchors = Anchors(connection)
         self.shown = Shown(connection)
         self.wishes = Wishes(connection)
         self.keys = Keys(home, randomness)
