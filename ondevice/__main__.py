@@ -22,10 +22,10 @@ def main() -> int:
         from ondevice.tui.run import run
 
         demo, home = wish
-        return run(home=home, demo=demo)
+        return run(home=home, demo=demo, lock=True)
     from ondevice.cli.main import run as run_cli
 
-    return run_cli(arguments or ["recommend", "--plain"])
+    return run_cli(arguments or ["recommend", "--plain"], lock=True)
 
 
 def on_terminal() -> bool:

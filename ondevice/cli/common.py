@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ondevice.cli.lock import lock_for
 from ondevice.paths import default_home
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapper(*args: Any, home: Path | None, as_json: bool, plain: bool, **kwargs: Any) -> None:
         where = home.expanduser() if home else default_home()
+        lock_for(where, kwargs)
         command(*args, out=Output(home=where, as_json=as_json, plain=plain), **kwargs)
 
     return wrapper

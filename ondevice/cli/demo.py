@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ondevice.cli.lock import lock_for
 from ondevice.cli.render import items_as_json, list_lines, privacy_as_json
 
 
@@ -19,6 +20,8 @@ from ondevice.cli.render import items_as_json, list_lines, privacy_as_json
 def demo(*, home: Path | None, catalogue: str | None, as_json: bool, plain: bool) -> None:
     """See the product at once: 80 behaviours of an invented person, five sample catalogues."""
     from ondevice.cli.common import Output
+
+    lock_for(home, {})
     from ondevice.service.demo import demo_session
     from ondevice.service.overview import overview
     from ondevice.service.recommend import recommend

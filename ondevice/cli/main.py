@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ondevice import __version__
+from ondevice.cli.lock import Wish
 from ondevice.errors import OnDeviceError
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -99,11 +100,18 @@ def cli() -> None:
     """Recommends without watching: everything stays on this device."""
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code (0 to 5, see `ondevice.errors`)."""
+def run(arguments: Sequence[str], *, lock: bool = False) -> int:
+    """Run one command and return its exit code (0 to 5, see `ondevice.errors`).
+
+    Args:
+        arguments: of the command line.
+        lock: whether a command that opens private data locks this whole process first, for good.
+    """
     try:
         # Without standalone mode click returns the code of an `Exit`, and None at a normal end.
-        code = cli.main(list(arguments), prog_name="ondevice-rec", standalone_mode=False)
+        code = cli.main(
+            list(arguments), prog_name="ondevice-rec", standalone_mode=False, obj=Wish(lock)
+        )
     except click.ClickException as error:
         error.show()
         return 2

@@ -171,6 +171,6 @@ class Session:
 
 
 def _sent_so_far() -> int:
-    """Ask the network door, if anything has opened it in this process."""
-    door = sys.modules.get("ondevice.updates.fetch")
+    """Ask the network door, if anything has used it in this process."""
+    door = sys.modules.get("ondevice.updates.door")
     return int(door.bytes_sent()) if door else 0

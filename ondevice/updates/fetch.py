@@ -23,7 +23,7 @@ from ssl import SSLError, create_default_context
 from stat import S_ISREG
 from threading import Lock
 from typing import Any, BinaryIO, ClassVar, cast
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ondevice import clock
 from ondevice.errors import ConfigError, NotReadyError, TrustError
@@ -108,11 +108,6 @@ def fetch_to(url: str, target: Path, *, limit: int, patience: Patience = PATIENT
 def bytes_sent() -> int:
     """Return how many bytes of requests this process has written to the network so far."""
     return _Meter.count
-
-
-def join(base: str, *names: str) -> str:
-    """Return the address of a file below `base`; `names` are quoted, one path segment each."""
-    return "/".join((base.rstrip("/"), *(quote(name, safe="") for name in names)))
 
 
 def address(where: str) -> str:

@@ -52,7 +52,7 @@ def newest(
     with metadata that was fresh then: a clock that ran ahead cannot lock the device out for good.
     """
     from ondevice.updates import trust
-    from ondevice.updates.fetch import fetch, fetch_optional, join
+    from ondevice.updates.door import fetch, fetch_optional, join
 
     def part(name: str) -> str:
         return join(url, "metadata", name)
@@ -116,7 +116,7 @@ def heads_of(
     url: str, targets: Mapping[str, "Target"], catalogue: str, near: Path
 ) -> dict[str, bytes]:
     """Return envelope and manifest, from the folder `near` if it has the ones that are signed."""
-    from ondevice.updates.fetch import fetch
+    from ondevice.updates.door import fetch
 
     heads: dict[str, bytes] = {}
     for name, limit in ((ENVELOPE, limits.ENVELOPE), (MANIFEST, limits.MANIFEST + _SLACK)):
@@ -136,7 +136,7 @@ def readable(url: str, targets: Mapping[str, "Target"], catalogue: str, private:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
     from ondevice.formats import envelope
-    from ondevice.updates.fetch import fetch
+    from ondevice.updates.door import fetch
 
     target = target_of(targets, catalogue, ENVELOPE)
     if target.length > limits.ENVELOPE:
@@ -151,7 +151,7 @@ def _shard_files(
     home: Home, url: str, targets: Mapping[str, "Target"], manifest: "Manifest"
 ) -> tuple[dict[str, Path], dict[str, int]]:
     """Return where each shard's ciphertext is, and name → bytes of those that were fetched."""
-    from ondevice.updates.fetch import fetch_to
+    from ondevice.updates.door import fetch_to
 
     name = manifest.catalogue
     folders = (home.catalogues / name / "shards", folder_of(home, name))
@@ -215,7 +215,7 @@ def target_of(targets: Mapping[str, "Target"], catalogue: str, name: str) -> "Ta
 
 
 def _address(url: str, target: "Target") -> str:
-    from ondevice.updates.fetch import join
+    from ondevice.updates.door import join
 
     catalogue, _, name = target.path.partition("/")
     return join(url, "targets", catalogue, f"{target.digest}.{name}")

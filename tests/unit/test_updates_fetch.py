@@ -11,7 +11,8 @@ import pytest
 
 from ondevice.errors import ConfigError, NotReadyError, TrustError
 from ondevice.updates import fetch as door
-from ondevice.updates.fetch import Patience, address, fetch, fetch_optional, fetch_to, join
+from ondevice.updates.door import join
+from ondevice.updates.fetch import Patience, address, fetch, fetch_optional, fetch_to
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 QUICK = Patience(stall=2.0, grace=0.3, floor=2000.0)

@@ -1,0 +1,1 @@
+"""No egress, enforced: what a process may still do once it holds something private."""
