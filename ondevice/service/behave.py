@@ -1,7 +1,7 @@
 """Record what a person did: mask, find its vector, charge, release its row, all or nothing."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ondevice import clock, importers
 from ondevice.domain import Behaviour, Kind
 from ondevice.errors import ConfigError, NotReadyError
-from ondevice.service.private import ensure_stream
 from ondevice.service.session import Session
+from ondevice.service.streams import ensure_stream, step_due
 
 if TYPE_CHECKING:
     from ondevice.formats.space import Space
-    from ondevice.store import Entry, Recorded, RowMaker, Stream
+    from ondevice.formats.tensors import F32
+    from ondevice.store import Entry, Recorded, Stream
 
 BATCH = 500  # behaviours in one transaction of an import
 NOTES = 5  # reasons that are told one by one
@@ -145,8 +146,10 @@ def catalogue_of(session: Session, item: str, catalogue: str | None) -> str:
 
 
 def _write(session: Session, behaviours: list[Behaviour]) -> "list[Recorded]":
-    entries = _entries(session, behaviours)
-    return session.store.record_many(entries, _row_maker())
+    from ondevice.store import row_maker
+
+    step_due(session)
+    return session.store.record_many(_entries(session, behaviours), row_maker())
 
 
 def _import(
@@ -235,27 +238,24 @@ def _time(given: str | None) -> datetime:
 
 def _entries(session: Session, behaviours: list[Behaviour]) -> "list[Entry]":
     """Give each behaviour its vector, its step and its stream."""
-    from ondevice.profile.steps import step_of
     from ondevice.store import Entry
 
+    now = clock.now()
     entries = []
     streams: dict[int, Stream] = {}  # by the identity of the loaded space
     for behaviour in behaviours:
-        space = _space(session, behaviour)
+        space = space_of(session, behaviour)
         if id(space) not in streams:
             streams[id(space)] = ensure_stream(session, space)
-        if _known_item(session, behaviour):
-            catalogue = session.catalogue(behaviour.catalogue or "")
-            vector, x = None, catalogue.unit([catalogue.records.row(behaviour.item or "")])[0]
-        else:
-            encoded, projected = session.embed(space, [behaviour.text])
-            vector, x = encoded[0], projected[0]
+        stream = streams[id(space)]
+        vector, x = vector_of(session, space, behaviour)
         entries.append(
             Entry(
                 behaviour=behaviour,
                 vector=vector,
-                stream=streams[id(space)],
-                step=step_of(x, session.config.weights[behaviour.kind]),
+                stream=stream,
+                step=step_in(session, behaviour, x, alone=stream.clock is None),
+                now=now,
             )
         )
     return entries
@@ -267,30 +267,24 @@ def _known_item(session: Session, behaviour: Behaviour) -> bool:
     return session.catalogue(behaviour.catalogue).records.has(behaviour.item)
 
 
-def _space(session: Session, behaviour: Behaviour) -> "Space":
+def space_of(session: Session, behaviour: Behaviour) -> "Space":
     """A behaviour enters the stream of its own catalogue's space only; free text the base's."""
     if behaviour.catalogue is None:
         return session.base_space
     return session.catalogue(behaviour.catalogue).space
 
 
-def _row_maker() -> "RowMaker":
-    from ondevice.privacy import decoder
-    from ondevice.privacy.randomness import SystemRandomness
-    from ondevice.privacy.stream import row
-    from ondevice.store import Row
+def vector_of(session: Session, space: "Space", behaviour: Behaviour) -> "tuple[F32 | None, F32]":
+    """Return a behaviour's vectors: of the encoder, where it was encoded, and in `space` (d,)."""
+    if _known_item(session, behaviour):
+        catalogue = session.catalogue(behaviour.catalogue or "")
+        return None, catalogue.unit([catalogue.records.row(behaviour.item or "")])[0]
+    encoded, projected = session.embed(space, [behaviour.text])
+    return encoded[0], projected[0]
 
-    randomness = SystemRandomness()
 
-    def make_row(stream: "Stream", inputs: "Sequence[tuple[int, ...]]", state: bytes | None) -> Row:
-        parameters = stream.parameters
-        y = row(parameters, inputs, randomness)
-        before = (
-            decoder.StreamState.from_bytes(parameters, state)
-            if state is not None
-            else decoder.StreamState.start(parameters)
-        )
-        after = decoder.advance(parameters, before, y)
-        return Row(y=y, state=after.to_bytes(parameters))
+def step_in(session: Session, behaviour: Behaviour, x: "F32", *, alone: bool) -> tuple[int, ...]:
+    """Return the step of a behaviour whose vector in its space is `x`; see `steps.step_of`."""
+    from ondevice.profile.steps import step_of
 
-    return make_row
+    return step_of(x, session.config.weights[behaviour.kind], alone=alone)

@@ -4,14 +4,12 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ondevice import clock
 from ondevice.domain import Privacy
-from ondevice.errors import BudgetExhaustedError, ConfigError
 from ondevice.service.session import Session
+from ondevice.service.streams import said_in
 
 if TYPE_CHECKING:
     from ondevice.formats.space import Space
-    from ondevice.privacy.stream import StreamParameters
     from ondevice.profile.release import Profile
     from ondevice.store import Stream
 
@@ -20,81 +18,15 @@ MEAN_WEIGHT = 0.6  # of a typical behaviour; public, never fitted on this device
 TOPICS = 12
 
 
-def parameters_of(session: Session, space: "Space") -> "StreamParameters":
-    """The mechanism that this home's configuration asks for in `space`."""
-    from ondevice.privacy.stream import StreamParameters
-
-    return StreamParameters.for_budget(
-        session.config.epsilon,
-        session.config.delta,
-        space.dimension,
-        half_life=space.half_life,
-    )
-
-
-def ensure_stream(session: Session, space: "Space") -> "Stream":
-    """The open stream of `space`; charged in the ledger before it can have a row.
-
-    A stream is kept as long as the cap allows it: a higher cap does not start the profile anew.
-
-    Raises:
-        ConfigError: the unit is a day, which no mechanism here can keep yet.
-        BudgetExhaustedError: the cap does not allow it.
-    """
-    from ondevice.privacy.accountant import SLACK, rho_of
-
-    config = session.config
-    if config.unit != "behaviour":
-        raise ConfigError(
-            f'unit = "{config.unit}" is not ready in this version: nothing was recorded',
-            hint=f'set unit = "behaviour" in {session.home.config}',
-        )
-    ledger = session.store.ledger
-    parameters = parameters_of(session, space)
-    current = ledger.current(space.digest)
-    if current is not None and _differ_in_budget_only(current.parameters, parameters):
-        parameters = current.parameters
-        if parameters.rho > rho_of(config.epsilon, config.delta) * (1 + SLACK):
-            raise BudgetExhaustedError(
-                f"this profile was opened at epsilon {parameters.epsilon:g}, delta "
-                f"{parameters.delta:g}; the cap is now epsilon {config.epsilon:g}, delta "
-                f"{config.delta:g}: nothing was recorded",
-                hint=f"set epsilon = {parameters.epsilon:g} and delta = {parameters.delta:g} in "
-                f"{session.home.config} again, or start a new profile in another --home",
-            )
-    return ledger.ensure_stream(
-        space=space.digest,
-        unit=config.unit,
-        parameters=parameters,
-        cap_epsilon=config.epsilon,
-        cap_delta=config.delta,
-        at=clock.now(),
-    )
-
-
-def _differ_in_budget_only(one: "StreamParameters", other: "StreamParameters") -> bool:
-    return (one.dimension, one.half_life, one.band, one.coefficients) == (
-        other.dimension,
-        other.half_life,
-        other.band,
-        other.coefficients,
-    )
-
-
 def released_profile(session: Session, space: "Space") -> "Profile":
     """Decode what was released in `space`; before the first row it is the typical profile."""
-    from ondevice.privacy import decoder
+    from ondevice.profile.activity import mean_weight
     from ondevice.profile.release import profile
 
-    stream = session.store.ledger.current(space.digest) if session.has_store else None
-    parameters = stream.parameters if stream else parameters_of(session, space)
-    blob = session.store.releases.state(stream) if stream else None
-    state = (
-        decoder.StreamState.from_bytes(parameters, blob)
-        if blob is not None
-        else decoder.StreamState.start(parameters)
-    )
-    return profile(decoder.read_out(parameters, state), space, weight_mean=MEAN_WEIGHT)
+    stream, decoded = said_in(session, space)
+    paced = stream is not None and stream.clock is not None
+    weight = mean_weight(decoded, space) if paced else MEAN_WEIGHT
+    return profile(decoded, space, weight_mean=weight)
 
 
 def privacy_of(session: Session) -> Privacy:
@@ -106,7 +38,8 @@ def privacy_of(session: Session) -> Privacy:
 def _kept(session: Session) -> tuple[float, str]:
     """The epsilon and the unit that hold: a cap that was lowered later takes nothing back."""
     config = session.config
-    unit = "behaviour" if _streams(session) else config.unit  # no other unit has streams yet
+    units = {stream.unit for stream in _streams(session)}
+    unit = config.unit if not units else "day" if units == {"day"} else "behaviour"
     return max(config.epsilon, _spent(session)), unit
 
 
@@ -213,10 +146,21 @@ class ProfileShown:
     remembered: float  # sum of what the steps still weigh
     noise_std: float  # per coordinate of the decayed sum, in units of one behaviour
     topics: tuple[Topic, ...]
+    waiting: int  # behaviours that enter the profile at the next public time
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {**asdict(self), "topics": [asdict(t) for t in self.topics]}
+
+    def sentences(self) -> list[str]:
+        """What there is, for people."""
+        lines = [
+            f"{self.steps} steps, of which the profile remembers about {self.remembered:.0f}",
+            f"noise: {self.noise_std:.2f} per coordinate, in behaviours",
+        ]
+        if self.waiting:
+            lines.append(f"{self.waiting} more enter it when their interval ends")
+        return lines
 
 
 def profile(session: Session, *, catalogue: str | None = None) -> ProfileShown:
@@ -234,10 +178,12 @@ def profile(session: Session, *, catalogue: str | None = None) -> ProfileShown:
         (Topic(name=n, lean=float(np.mean(v)) - overall) for n, v in by_topic.items()),
         key=lambda topic: -topic.lean,
     )
+    stream = session.store.ledger.current(chosen.space.digest) if session.has_store else None
     return ProfileShown(
         catalogue=chosen.manifest.catalogue,
         steps=released.steps,
         remembered=(1 - released.beta**released.steps) / (1 - released.beta),
         noise_std=released.noise_std,
         topics=tuple(topics[:TOPICS]),
+        waiting=session.store.behaviours.waiting(stream) if stream else 0,
     )

@@ -191,7 +191,7 @@ class Behaviours:
         marks = ", ".join("?" * len(numbers))
         rows = self._db.rows(
             f"select {', '.join('b.' + name for name in _COLUMNS.split(', '))}, s.stream, s.t "  # noqa: S608
-            "from behaviours b join (select behaviour, max(stream) as stream, max(t) as t "
+            "from behaviours b join (select behaviour, max(stream) as stream, t "
             f"from steps where stream in ({marks}) and behaviour is not null group by behaviour) s "
             "on s.behaviour = b.id order by s.stream desc, s.t desc, b.id desc limit ?",
             *(*numbers, newest),

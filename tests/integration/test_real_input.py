@@ -18,9 +18,10 @@ from ondevice.privacy.randomness import SystemRandomness
 from ondevice.profile.steps import step_of
 from ondevice.ranking.score import scores
 from ondevice.service.behave import log_lines
-from ondevice.service.private import ensure_stream, released_profile
+from ondevice.service.private import released_profile
 from ondevice.service.recommend import recommend
 from ondevice.service.session import Session
+from ondevice.service.streams import ensure_stream
 from ondevice.store import Entry, Row, Stream
 from server_tools import sources
 from server_tools.evaluate.data import Dataset
