@@ -1,7 +1,7 @@
 """A catalogue in memory, from its shards or from items; the same numbers either way (SPEC 11)."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,17 +150,16 @@ def split(
     """
     if len(codes) != len(items) or bias.shape != (len(items),) or rows < 1:
         raise FormatError(f"{len(items)} items, {len(codes)} codes and {bias.shape} of bias")
-    blobs = [records.row_bytes(item) for item in items]
     if len({item.id for item in items}) != len(items):
         raise FormatError("two items have the same id")
-    most = min(rows, limits.GROUP_ROWS, (limits.SHARD - _MARGIN) // (codes.dimension + 4))
     start = 0
-    for group, stop in enumerate(_stops(items, blobs, most)):
+    for group, blobs in enumerate(row_groups(items, dimension=codes.dimension, rows=rows)):
+        stop = start + len(blobs)
         ids = [item.id for item in items[start:stop]]
         for kind, blob in (
             ("bias", tensors.encode_f32(bias[start:stop])),
             ("codes", tensors.encode(codes.rows(start, stop))),
-            ("records", records.join(ids, blobs[start:stop])),
+            ("records", records.join(ids, blobs)),
         ):
             yield entry(f"{kind}-{group:05d}", blob, rows=stop - start), blob
         start = stop
@@ -177,17 +176,31 @@ def entry(name: str, blob: bytes, *, rows: int = 0) -> ShardEntry:
     )
 
 
-def _stops(items: Sequence[Item], blobs: Sequence[bytes], most: int) -> Iterator[int]:
-    """Yield where each row group ends: at most `most` rows, and records that fit a shard."""
-    size, start = _MARGIN, 0
-    for row, (item, blob) in enumerate(zip(items, blobs, strict=True)):
+def row_groups(
+    items: Iterable[Item], *, dimension: int, rows: int = limits.GROUP_ROWS
+) -> Iterator[list[bytes]]:
+    """Yield the records of each row group of `items`, which may be a stream (SPEC 11.3).
+
+    Args:
+        items: in row order.
+        dimension: of the codes, d.
+        rows: largest row group; large records make smaller ones.
+
+    Raises:
+        FormatError: an item is one that a reader would refuse.
+    """
+    most = min(rows, limits.GROUP_ROWS, (limits.SHARD - _MARGIN) // (dimension + 4))
+    size, group = _MARGIN, list[bytes]()
+    for item in items:
+        blob = records.row_bytes(item)
         cost = len(blob) + len(item.id.encode("utf-8")) + 5  # a start and a line end
-        if row - start == most or size + cost > limits.SHARD:
-            yield row
-            size, start = _MARGIN, row
+        if len(group) == most or size + cost > limits.SHARD:
+            yield group
+            size, group = _MARGIN, []
+        group.append(blob)
         size += cost
-    if len(blobs) > start:
-        yield len(blobs)
+    if group:
+        yield group
 
 
 def _shard(shard_bytes: Mapping[str, Blob], shard: ShardEntry) -> Blob:
