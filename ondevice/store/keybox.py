@@ -10,6 +10,7 @@ peppers opens the keybox, and `settle` puts the right one in its place.
 """
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,8 +110,11 @@ def signature(home: Home) -> bytes:
         IntegrityError: it can't be read.
     """
     try:
-        with home.keybox.open("rb", buffering=0) as file:
-            return file.read(_HEAD.size) or b""
+        handle = os.open(home.keybox, os.O_RDONLY)
+        try:
+            return os.read(handle, _HEAD.size)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise IntegrityError(f"cannot read {home.keybox}: {error.strerror}", hint=_BOTH) from error
 

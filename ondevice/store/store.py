@@ -16,6 +16,7 @@ from ondevice.store.behaviours import Behaviours
 from ondevice.store.connection import SMALLEST, Connection, assert_encrypted
 from ondevice.store.emitted import Emitted, Shown, Wishes
 from ondevice.store.feedback import Feedback
+from ondevice.store.gate import Gate
 from ondevice.store.keys import Keys
 from ondevice.store.ledger import Ledger
 from ondevice.store.record import Entry, Recorded, record
@@ -225,7 +226,7 @@ def _connect(home: Home, box: keybox.Keybox, randomness: "Randomness") -> Connec
             hint=f"{entries.BACKUP}; or begin anew: move {home.root} away",
         )
     if made:
-        connection = Connection(home.store, box.store_key)
+        connection = _gated(home, box, randomness)
         try:
             if not migrations.pending(connection):
                 return connection
@@ -234,7 +235,7 @@ def _connect(home: Home, box: keybox.Keybox, randomness: "Randomness") -> Connec
             raise
         connection.close()
     with files.locked(home):
-        connection = Connection(home.store, box.store_key)
+        connection = _gated(home, box, randomness)
         try:
             migrations.migrate(connection)
             assert_encrypted(home.store)
@@ -246,3 +247,7 @@ def _connect(home: Home, box: keybox.Keybox, randomness: "Randomness") -> Connec
             connection.close()
             raise
         return connection
+
+
+def _gated(home: Home, box: keybox.Keybox, randomness: "Randomness") -> Connection:
+    return Connection(home.store, box.store_key, gate=Gate(home, randomness))

@@ -193,7 +193,7 @@ def test_no_file_of_the_home_ever_holds_a_word_in_the_clear(tmp_path: Path) -> N
         store.record(entry)
         assert "store.db-wal" in scan()
         assert any(b.text.startswith(CANARY) for b in store.behaviours.recent(100))
-    assert scan() == {"device.key", "keybox", "store.db"}
+    assert scan() == {"device.key", "keybox", "store.db", "store.lock"}
 
 
 def test_a_missing_store_is_never_replaced_by_an_empty_one(tmp_path: Path) -> None:
