@@ -22,6 +22,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "why": ("ondevice.cli.why:why", "Explain one item's score, part by part."),
         "log": ("ondevice.cli.log:log", "Record something you did."),
         "feedback": ("ondevice.cli.feedback:feedback", "Like, less, hide, open, dwell or undo."),
+        "interests": (
+            "ondevice.cli.interests:interests",
+            "Pick topics to start from; mute what you don't want.",
+        ),
         "import": ("ondevice.cli.import_:import_", "Read behaviours from a file."),
         "history": ("ondevice.cli.history:history", "List what is recorded here."),
         "profile": ("ondevice.cli.profile:profile", "Show the private profile."),

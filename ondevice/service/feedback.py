@@ -7,8 +7,8 @@ from ondevice import clock
 from ondevice.domain import Behaviour, Kind, Verdict
 from ondevice.service.behave import catalogue_of, record_one
 from ondevice.service.session import Session
+from ondevice.store.feedback import DWELL_COUNTS
 
-DWELL_COUNTS = 10.0  # seconds from which looking at an item is a behaviour
 KINDS = {Verdict.LIKE: Kind.LIKE, Verdict.LESS: Kind.DISLIKE, Verdict.OPEN: Kind.VIEW}
 
 

@@ -89,7 +89,7 @@ def owner_inputs(
             forgotten=forgotten,
         )
     verdicts = (
-        session.store.feedback.current(catalogue.manifest.catalogue) if session.has_store else {}
+        session.store.feedback.standing(catalogue.manifest.catalogue) if session.has_store else {}
     )
     standing = {item: said for item, said in verdicts.items() if catalogue.records.has(item)}
     muted = muted_rules(session)

@@ -48,7 +48,7 @@ def standing(
         )
     worst = min(owner.explain(row), key=lambda part: part.share)
     if worst.share < 0:
-        reasons.append(f"what speaks most against it: {worst.label} ({worst.share:+.2f})")
+        reasons.append(f"most speaks against it: {worst.label} ({worst.share:+.2f})")
     return place, tuple(reasons)
 
 

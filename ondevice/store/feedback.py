@@ -1,7 +1,7 @@
 """What the owner said of single items: an append-only log, and the state that follows from it.
 
 An undo is an event that names the one it undoes. Of like, less and hide the newest that was not
-undone counts; open and dwell only say that the person has seen the item.
+undone counts; open and dwell say that it was seen, and count where no opinion does.
 """
 
 import math
@@ -16,6 +16,7 @@ from ondevice.store.connection import Connection
 
 _STANDING = "verdict <> 'undo' and id not in (select undoes from feedback where undoes is not null)"
 _OPINION = "verdict in ('like', 'less', 'hide')"
+DWELL_COUNTS = 10.0  # seconds from which looking at an item says something about it
 _COLUMNS = "id, catalogue, item, verdict, seconds, at, behaviour"
 
 
@@ -66,9 +67,10 @@ class Feedback:
         )
 
     def undo(self, catalogue: str, item: str, *, at: datetime) -> FeedbackEvent:
-        """Take back the newest like, less or hide of `item`, and return it.
+        """Take back the newest like, less or hide of `item`, else its newest open or dwell.
 
-        Its `behaviour` is what the caller withdraws with it: no step ever compensates another.
+        The next list holds on to nothing that was shown. The event that is returned has a
+        `behaviour`: what the caller withdraws with it, since no step ever compensates another.
 
         Raises:
             NotReadyError: there is none to take back.
@@ -76,8 +78,8 @@ class Feedback:
         with self._db.transaction():
             row = self._db.row(
                 f"select {_COLUMNS}, 1 from feedback "  # noqa: S608
-                f"where catalogue = ? and item = ? and {_OPINION} and {_STANDING} "
-                "order by id desc limit 1",
+                f"where catalogue = ? and item = ? and {_STANDING} "
+                f"order by {_OPINION} desc, id desc limit 1",
                 *(catalogue, item),
             )
             if row is None:
@@ -90,6 +92,7 @@ class Feedback:
                 "values (?, ?, 'undo', ?, ?)",
                 *(catalogue, item, packing.ticks(at), row[0]),
             )
+            self._db.run("delete from shown")
         return _event(row)
 
     def current(self, catalogue: str) -> dict[str, Verdict]:
@@ -103,6 +106,21 @@ class Feedback:
         for item, verdict in rows:
             state.pop(item, None)
             state[item] = Verdict(verdict)
+        return state
+
+    def standing(self, catalogue: str) -> dict[str, Verdict]:
+        """Return `current`, and open or dwell of items without an opinion, in their order."""
+        rows = self._db.rows(
+            f"select item, verdict, {_OPINION} from feedback where catalogue = ? "  # noqa: S608
+            f"and {_STANDING} and (verdict <> 'dwell' or seconds >= ?) order by id",
+            *(catalogue, DWELL_COUNTS),
+        )
+        opinions = {item for item, _, opinion in rows if opinion}
+        state: dict[str, Verdict] = {}
+        for item, verdict, opinion in rows:
+            if opinion or item not in opinions:
+                state.pop(item, None)
+                state[item] = Verdict(verdict)
         return state
 
     def items(self, catalogue: str) -> set[str]:

@@ -121,7 +121,8 @@ def test_why_sums_to_the_listed_score(home: Path) -> None:
 def test_why_tells_people_the_largest_parts(home: Path) -> None:
     item = ids(here("recommend", "--json", "-n", 1, home=home))[0]
     lines = here("why", item, home=home).out.splitlines()
-    shares = [float(line.split()[0]) for line in lines[1:]]
+    assert lines[-1] == "place 1 of your list"
+    shares = [float(line.split()[0]) for line in lines[1:-1]]
     assert float(lines[0].rpartition(" ")[2]) == pytest.approx(sum(shares), abs=0.01)
     assert 3 < len(lines) < 20
     assert any(" other things you did" in line for line in lines)

@@ -251,6 +251,14 @@ def test_looking_is_no_opinion_but_makes_seen(store: Store) -> None:
     assert store.feedback.current("films") == {}
     assert store.feedback.items("films") == {"a", "b"}
     assert [e.seconds for e in store.feedback.log(1)] == [12.5]
+    assert store.feedback.standing("films") == {"a": Verdict.OPEN, "b": Verdict.DWELL}
+    store.feedback.add("films", "c", Verdict.DWELL, at=AT, seconds=2.0)
+    store.feedback.add("films", "b", Verdict.LESS, at=AT)
+    store.feedback.add("films", "b", Verdict.OPEN, at=AT)
+    assert store.feedback.standing("films") == {"a": Verdict.OPEN, "b": Verdict.LESS}
+    assert store.feedback.undo("films", "b", at=AT).verdict is Verdict.LESS
+    assert store.feedback.undo("films", "a", at=AT).verdict is Verdict.OPEN
+    assert store.feedback.items("films") == {"b", "c"}
     with pytest.raises(NotReadyError):
         store.feedback.undo("films", "a", at=AT)
 
