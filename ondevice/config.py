@@ -76,6 +76,7 @@ class Config:
     unit: str = "behaviour"  # what is hidden: a behaviour, or a day as a whole
     day_spaces: int = 1  # with unit = "day", how many spaces share the cap of one day
     shared_clock: str = "auto"  # "off", or the pace of the shared view: "15m", "1h", "1d"
+    keep_text_days: int | None = None  # older words are forgotten by themselves; None: kept
     exact: bool = False  # the owner's list from raw history, without noise
     ranking: Ranking = field(default_factory=Ranking)
     weights: Mapping[Kind, float] = field(default_factory=lambda: KIND_WEIGHTS)
@@ -122,6 +123,9 @@ def parse(text: str, *, origin: str) -> Config:
             )
     values: dict[str, object] = {}
     values |= _privacy(table, origin)
+    if "keep_text_days" in table:
+        days = _number(table["keep_text_days"], "keep_text_days", low=1, high=36_500, origin=origin)
+        values["keep_text_days"] = int(days)
     if "exact" in table:
         if not isinstance(table["exact"], bool):
             raise ConfigError(

@@ -158,12 +158,11 @@ class Connection:
     def _passing(self) -> Iterator[apsw.Connection]:
         """Hold the connection and, at the outermost level, pass the gate; reopen where needed."""
         with self._lock:
-            outermost = self._inside == 0 and self._gate is not None
-            if outermost and self._gate is not None:
-                key = self._gate.enter()
+            gate = self._gate if self._inside == 0 else None
+            key = gate.enter() if gate is not None else None
             self._inside += 1
             try:
-                if outermost and key is not None:
+                if key is not None:
                     self._drop(stale=True)
                     self._open(key)
                 if self._handle is None:
@@ -171,8 +170,8 @@ class Connection:
                 yield self._handle
             finally:
                 self._inside -= 1
-                if outermost and self._gate is not None:
-                    self._gate.leave()
+                if gate is not None:
+                    gate.leave()
 
     def _open(self, key: bytes) -> None:
         _refuse_plain(self._path)

@@ -25,6 +25,7 @@ from ondevice import durable
 from ondevice.errors import IntegrityError, OnDeviceError
 from ondevice.store import files, gate, keybox, scan
 from ondevice.store.connection import Connection, assert_encrypted
+from ondevice.store.seal import KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,9 +79,7 @@ def rewrite(
         with files.locked(home):
             recover(home, randomness)
             before = keybox.read(home)
-            box = replace(
-                before, generation=before.generation + 1, next=randomness.bytes(keybox.KEY)
-            )
+            box = replace(before, generation=before.generation + 1, next=randomness.bytes(KEY))
             keybox.write(home, box, randomness)
             try:
                 with gate.closed(home):

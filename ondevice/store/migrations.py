@@ -156,10 +156,16 @@ create table anchors (                           -- public item vectors that tie
 ) strict, without rowid;
 """
 
+_BY_TIME = """
+create index behaviours_by_time on behaviours (at, id);
+create index behaviours_by_source on behaviours (source);
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("first tables", _FIRST),
     ("rows at public times", _PUBLIC_TIMES),
     ("what was shown, picked and muted", emitted.SCHEMA),
+    ("the history by time and by source", _BY_TIME),
 )
 
 _TABLE = """

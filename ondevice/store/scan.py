@@ -69,7 +69,8 @@ def pieces(secrets: Iterable[bytes]) -> tuple[bytes, ...]:
 
 def found_in_pages(path: Path, key: bytes, needles: Sequence[bytes]) -> tuple[int, int]:
     """Look for `needles` in the decrypted pages of `path`; return (pages read, needles found)."""
-    count, hits = 0, set()
+    count = 0
+    hits: set[bytes] = set()
     for page in pages(path, key):
         count += 1
         hits.update(needle for needle in needles if needle in page)

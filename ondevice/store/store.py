@@ -1,13 +1,13 @@
 """The store of one home: opened, checked against its keybox, and handed out by topic."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ondevice import durable
-from ondevice.errors import IntegrityError, NotReadyError, OnDeviceError
+from ondevice.errors import ConfigError, IntegrityError, NotReadyError, OnDeviceError
 from ondevice.paths import Home
 from ondevice.store import entries, files, keybox, migrations
 from ondevice.store.anchors import Anchors
@@ -17,6 +17,7 @@ from ondevice.store.connection import SMALLEST, Connection, assert_encrypted
 from ondevice.store.emitted import Emitted, Shown, Wishes
 from ondevice.store.feedback import Feedback
 from ondevice.store.gate import Gate
+from ondevice.store.history import History
 from ondevice.store.keys import Keys
 from ondevice.store.ledger import Ledger
 from ondevice.store.record import Entry, Recorded, record
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
     from ondevice.privacy.randomness import Randomness
     from ondevice.store.entries import Stream
+    from ondevice.store.generation import Change, Scanned
+    from ondevice.store.seal import Seal
 
+T = TypeVar("T")
 CATCH_UP = 10_000  # rows that one call of `tick` makes at most: about five seconds
 
 
@@ -49,6 +53,7 @@ class Store:
         self.anchors = Anchors(connection)
         self.shown = Shown(connection)
         self.wishes = Wishes(connection)
+        self.history = History(connection)
         self.keys = Keys(home, randomness)
         self._randomness = randomness
         self._open = True
@@ -151,6 +156,23 @@ class Store:
     def seen(self, catalogue: str) -> set[str]:
         """Return the items that the person did something with, or gave a verdict on."""
         return self.behaviours.items(catalogue) | self.feedback.items(catalogue)
+
+    def rewrite(
+        self,
+        change: "Callable[[Connection], Change[T]]",
+        *,
+        reseal: "Callable[[Seal], Seal]" = lambda under: under,
+    ) -> "tuple[T, Scanned]":
+        """Change everything at a stroke, under a new key; see `generation.rewrite`.
+
+        Raises:
+            ConfigError: called inside a transaction.
+        """
+        from ondevice.store import generation
+
+        if self._db.in_transaction:
+            raise ConfigError("the store can't be written anew inside a transaction")
+        return generation.rewrite(self.home, self._randomness, change, reseal=reseal)
 
     def verify(self) -> int:
         """Read every page, check every constraint and walk the ledger; return its length.

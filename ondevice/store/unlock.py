@@ -39,14 +39,13 @@ _REAL = tuple(
 
 Ask = Callable[["Home"], str]
 
-_asker: list[Ask] = []
 _stretched: dict[Kdf, bytes] = {}
 _anchors: dict[str, bytes | None] = {}
 
 
-def ask_with(ask: Ask | None) -> None:
-    """Let `ask` ask the person for the passphrase of a home; None: nobody can be asked."""
-    _asker[:] = [ask] if ask else []
+def ask_with(ask: Ask) -> None:
+    """Let `ask` ask the person for the passphrase of a home; by default the terminal does."""
+    _asker[:] = [ask]
 
 
 def prepare(home: "Home") -> None:
@@ -105,8 +104,6 @@ def stretched(home: "Home", kdf: Kdf) -> Iterator[bytes]:
     if given is not None:
         yield _kept(kdf, given)
         return
-    if not _asker:
-        raise ConfigError("a passphrase protects this home", hint=_HOW)
     for _ in range(TRIES):
         yield _kept(kdf, _asker[0](home))
 
@@ -169,6 +166,17 @@ def check_new(passphrase: str) -> str:
     return passphrase
 
 
+def _terminal(home: "Home") -> str:
+    if not (sys.stdin is not None and sys.stdin.isatty()):
+        raise ConfigError(f"a passphrase protects {home.root}", hint=_HOW)
+    import getpass
+
+    return getpass.getpass(f"Passphrase of {home.root}: ")
+
+
+_asker: list[Ask] = [_terminal]
+
+
 def _kept(kdf: Kdf, passphrase: str) -> bytes:
     _stretched[kdf] = kdf.stretch(passphrase)
     return _stretched[kdf]
@@ -225,12 +233,12 @@ def _keyring() -> "_Ring | None":
         if find_spec("keyring") is None:
             return None
     with suppress(Exception):  # what a desktop lacks is reported in many ways
-        import keyring
+        import keyring  # type: ignore[import-not-found]  # an optional package
 
         backend = keyring.get_keyring()
         parts = (backend, *getattr(backend, "backends", ()))
         if any(type(one).__module__.startswith(_REAL) for one in parts):
-            return backend  # type: ignore[no-any-return]  # untyped where it is not installed
+            return backend  # type: ignore[no-any-return]  # see above
     return None
 
 
