@@ -147,6 +147,8 @@ def lower_bounds(present: F64, absent: F64, delta: float) -> LowerBounds:
     each wrong with chance 2.5 %.
     """
     half = len(present) // 2
+    if half == 0:
+        return LowerBounds(epsilon=0.0, mu=0.0, gaussian_epsilon=0.0, threshold=0.0)
     both = np.sort(np.concatenate([present[:half], absent[:half]]))
     tried = both[np.linspace(0, len(both) - 1, CANDIDATES).astype(int)].tolist()
     by_epsilon = max(tried, key=lambda t: _losses(present[:half], absent[:half], t, delta)[0])

@@ -50,7 +50,7 @@ def check(subject: Mechanism, folder: Path, randomness: Randomness, *, kills: in
         stream = open_stream(store, parameters(subject))
     problems: list[str] = []
     killed, event, points = 0, 0, 0
-    while killed < kills:
+    while killed < kills and not problems:
         event += 1
         first = 1000 + EACH * (killed + event * kills)
         child = _run(subject, home, stream, range(first, first + EACH), event, randomness)
@@ -62,20 +62,18 @@ def check(subject: Mechanism, folder: Path, randomness: Randomness, *, kills: in
             )
         if child.error:
             problems.append(f"a child failed: {child.error}")
-            break
         problems += _inspect(home, stream, child)
         if child.killed:
             killed += 1
         elif event == 1:
             problems.append("recording runs no statement at all")
-            break
         else:
             points, event = max(points, event - 1), 0
     return verdict(
         NAME,
         list(dict.fromkeys(problems)),
-        passed=f"killed {killed} times, at every statement of recording: nothing that could be "
-        "read was lost, and nothing is there by half",
+        passed=f"killed {killed} times, at {points or event} points around the statements of a "
+        "recording: nothing that could be read was lost, and nothing is there by half",
         measured={"kills": killed, "points": points or event},
     )
 
@@ -197,9 +195,11 @@ def _child(
             make = subject.row_maker(subject.row, randomness)
             witness.show()
             sys.setprofile(witness)
-            for number in numbers:
-                subject.record(store, [canary(number, stream)], make)
-            sys.setprofile(None)
+            try:
+                for number in numbers:
+                    subject.record(store, [canary(number, stream)], make)
+            finally:
+                sys.setprofile(None)
             witness.show()
         code = 0
     except BaseException as error:  # whatever it is, it must not climb into the parent's code

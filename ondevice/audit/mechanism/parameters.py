@@ -54,11 +54,11 @@ def check(subject: Mechanism, own: Sequence[StreamParameters]) -> Finding:
 
 def wrong(p: StreamParameters) -> list[str]:
     """Return what does not hold of `p`, one sentence each."""
-    found = []
+    found: list[str] = []
     name = f"the stream of epsilon {p.epsilon:g}, half-life {p.half_life}"
     c = p.coefficients
     if any(type(x) is not int for x in (*c, p.sigma2, p.clip, p.grid)):
-        found.append(f"{name} has a parameter that is not a whole number")
+        return [f"{name} has a parameter that is not a whole number"]
     if (p.clip, p.grid, c[0]) != (RADIUS, RADIUS, 1 << GRAIN):
         found.append(f"{name} has another radius, grid or first coefficient than is proved")
     if c[-1] < 1 or any(later >= earlier for earlier, later in pairwise(c)):

@@ -62,7 +62,7 @@ class _Search:
         self.largest = max(self.largest, energy)
         if energy > BALL:
             times = math.sqrt(energy / BALL)
-            self.note(f"{what} becomes a step of {times:.4g} times the radius")
+            self.note(f"{what} becomes a step of {times:.7g} times the radius")
         return energy
 
 
@@ -78,6 +78,8 @@ def check(subject: Mechanism, randomness: Randomness, *, rounds: int) -> Finding
         p = subject.parameters(4.0, 1e-6, dimension, half_life=half_life)
         _rows(search, p, max(4, rounds // (20 * half_life)))
         _bad_rows(search, p)
+    for half_life in (64, 256):
+        _full_band(search, subject.parameters(4.0, 1e-6, 2, half_life=half_life))
     return verdict(
         NAME,
         search.problems,
@@ -193,6 +195,17 @@ def _rows(search: _Search, p: StreamParameters, histories: int) -> None:
                 f"zeroing one step moves a stream of half-life {p.half_life} by "
                 f"{math.sqrt(moved / bound):.4g} times what was charged"
             )
+
+
+def _full_band(search: _Search, p: StreamParameters) -> None:
+    """The largest sum a row can hold: every step of the band at the radius, on one side."""
+    for x in ((RADIUS, 0), (0, -RADIUS)):
+        seed = search.randomness.bytes(16)
+        y = search.subject.row(p, [x] * p.band, Tape(seed))
+        z = search.subject.row(p, [(0, 0)] * p.band, Tape(seed))
+        search.tried += 1
+        if [a - b for a, b in zip(y, z, strict=True)] != [sum(p.coefficients) * v for v in x]:
+            search.note(f"a full band of half-life {p.half_life} does not add up")
 
 
 def _bad_rows(search: _Search, p: StreamParameters) -> None:
