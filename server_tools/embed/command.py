@@ -49,11 +49,10 @@ def build(
     from server_tools.embed import local
     from server_tools.embed.progress import Bar
 
-    items = list(sources.read(source))
     into, travels = _space(space_folder)
     with Bar("embed", stream=sys.stderr) as bar:
         built = local.build(
-            items,
+            sources.Source(source),
             encoder=Encoder.load(bundled("encoder")),
             into=into,
             details=local.Details(

@@ -76,7 +76,9 @@ def bundle(catalogues: list[Source], *, encoder: TextEncoder, base: Space, out: 
                 out=build,
                 space_travels=False,
             )
-            samples.append(_seal(*local.read(build), out / source.details.catalogue))
+            built = local.read_manifest(build)
+            blobs = {entry.name: local.shard(build, entry) for entry in built.shards}
+            samples.append(_seal(built, blobs, out / source.details.catalogue))
             done += len(source.items)
             bar.show(done, total)
     index = embedded.write_index(samples)

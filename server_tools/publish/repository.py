@@ -13,7 +13,7 @@ repository itself (its sealed manifest), so it cannot disagree with any notes ke
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -31,6 +31,7 @@ from server_tools.publish import devices, files, keys, signing
 from server_tools.publish.keys import CatalogueKeys, SealedShard
 from server_tools.publish.signing import Roles
 
+Progress = Callable[[int, int], None]  # shards sealed, shards to seal
 MANIFEST, ENVELOPE = "manifest", "envelope"  # targets of each catalogue, beside its shards
 
 
@@ -56,7 +57,13 @@ class _Plan:
 
 
 def publish(
-    build: Path, repo: Path, *, now: datetime, randomness: Randomness, dry_run: bool = False
+    build: Path,
+    repo: Path,
+    *,
+    now: datetime,
+    randomness: Randomness,
+    dry_run: bool = False,
+    progress: Progress | None = None,
 ) -> Report:
     """Make `build` the newest version of its catalogue in `repo`.
 
@@ -64,7 +71,7 @@ def publish(
         ConfigError: no build, no repository, or its keys are not here.
         FormatError: the build or the repository has been damaged.
     """
-    built, shards = local.read(build)
+    built = local.read_manifest(build)
     with files.locked(signing.existing(repo)):
         roles = Roles.read(repo)
         state = keys.read_state(repo)
@@ -72,10 +79,9 @@ def publish(
         if dry_run or not plan.report.changed:
             return plan.report
         signing.refuse_pending(repo)
-        entries, blobs, secrets = _seal(built, shards, plan, randomness)
+        entries, secrets = _seal(build, repo, built, plan, randomness, progress)
         keys.write_state(repo, {**state, built.catalogue: secrets})
-        offered = _offer(repo, built.catalogue, blobs)
-        offered |= {entry.name: _kept_file(repo, built.catalogue, entry) for entry in entries}
+        offered = {entry.name: _kept_file(repo, built.catalogue, entry) for entry in entries}
         published = replace(
             built,
             version=plan.report.version,
@@ -210,27 +216,33 @@ def sealed_size(size: int) -> int:
 
 
 def _seal(
-    built: Manifest, shards: Mapping[str, bytes], plan: _Plan, randomness: Randomness
-) -> tuple[list[ShardEntry], dict[str, bytes], CatalogueKeys]:
-    """Seal what is fresh, each shard under a key of its own."""
+    build: Path,
+    repo: Path,
+    built: Manifest,
+    plan: _Plan,
+    randomness: Randomness,
+    progress: Progress | None,
+) -> tuple[list[ShardEntry], CatalogueKeys]:
+    """Seal what is fresh, each shard under a key of its own, and write it, one by one."""
     done = dict(plan.secrets.shards)
-    blobs: dict[str, bytes] = {}
-    for entry in plan.fresh:
+    for number, entry in enumerate(plan.fresh, start=1):
         key = randomness.bytes(sealed.KEY)
-        blobs[entry.name] = sealed.seal(
+        blob = sealed.seal(
             key,
-            shards[entry.name],
+            local.shard(build, entry),
             sealed.shard_aad(built.catalogue, entry.name),
             salt=randomness.bytes(sealed.SALT),
             prefix=randomness.bytes(sealed.PREFIX),
         )
-        digest = hashlib.sha256(blobs[entry.name]).hexdigest()
-        done[entry.name, entry.digest] = SealedShard(key=key.hex(), sealed=digest)
+        (target,) = _offer(repo, built.catalogue, {entry.name: blob}).values()
+        done[entry.name, entry.digest] = SealedShard(key=key.hex(), sealed=target.hashes["sha256"])
+        if progress:
+            progress(number, len(plan.fresh))
     entries = []
     for entry in built.shards:
         shard = done[entry.name, entry.digest]
         entries.append(replace(entry, key=shard.key, sealed=shard.sealed))
-    return entries, blobs, replace(plan.secrets, shards=done)
+    return entries, replace(plan.secrets, shards=done)
 
 
 def _bare(published: Manifest) -> Manifest:

@@ -7,6 +7,16 @@ from ondevice.domain import Item
 from ondevice.errors import ConfigError
 
 
+class Source:
+    """The items of a source, read again each time they are iterated."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def __iter__(self) -> Iterator[Item]:
+        return read(self._source)
+
+
 def read(source: str) -> Iterator[Item]:
     """Yield the items of `source` in its order, each checked and with an id of its own.
 

@@ -154,13 +154,15 @@ def test_a_damaged_build_is_noticed(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[40] ^= 1
     path.write_bytes(raw)
+    built = local.read_manifest(tmp_path / "out")
+    (codes,) = (entry for entry in built.shards if entry.kind == "codes")
     with pytest.raises(FormatError, match="not the one that the manifest names"):
-        local.read(tmp_path / "out")
+        local.shard(tmp_path / "out", codes)
     path.unlink()
     with pytest.raises(FormatError, match="cannot read"):
-        local.read(tmp_path / "out")
+        local.shard(tmp_path / "out", codes)
     with pytest.raises(ConfigError, match="is not a build"):
-        local.read(tmp_path)
+        local.read_manifest(tmp_path)
 
 
 needs_encoder = pytest.mark.skipif(

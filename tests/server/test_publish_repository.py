@@ -172,11 +172,11 @@ def test_the_timestamp_is_written_last(
     publisher.publish(some_items(), now=NOW + timedelta(days=350))
     kinds = [name.rpartition(".")[2] if len(name) > 64 else name for name in written]
     assert kinds == [
-        "state.key",
         "bias-00000",
         "codes-00000",
         "records-00000",
         "space",
+        "state.key",
         "envelope",
         "manifest",
         "2.root.json",

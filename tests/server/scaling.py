@@ -1,0 +1,55 @@
+"""Build a large invented catalogue in a process of its own and say what it took.
+
+`python -m tests.server.scaling SOURCE OUT`: one line of JSON, with peak memory in MiB. The vectors
+are those of the tests' `WordEncoder`: what is measured is everything around the encoder.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+from ondevice.domain import Scenario
+from server_tools import sources
+from server_tools.embed import local
+from tests.publishing import WordEncoder, small_space
+
+DETAILS = local.Details(catalogue="large", scenario=Scenario.ECOMMERCE, title="Many things")
+NOUNS = ("lamp", "kettle", "novel", "radio", "fund", "choir", "bench", "violin")
+
+
+def write(path: Path, count: int, *, changed: int | None = None) -> Path:
+    """Write a source of `count` items; `changed` gets another title."""
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(count):
+            row = {
+                "id": f"item:{i}",
+                "title": f"{NOUNS[i % 8]} number {i}" + (" (new)" if i == changed else ""),
+                "description": f"A {NOUNS[i * 7 % 8]} for the {i}th room of the house.",
+                "category": NOUNS[i % 8],
+                "popularity": i % 1000,
+            }
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+def main() -> None:
+    """Build and report."""
+    source, out = sys.argv[1], Path(sys.argv[2])
+    started = time.process_time()
+    built = local.build(
+        sources.Source(source), encoder=WordEncoder(), into=small_space(), details=DETAILS, out=out
+    )
+    report = {
+        "items": built.items,
+        "shards": len(built.shards),
+        "bytes": sum(entry.size for entry in built.shards),
+        "cpu_s": round(time.process_time() - started, 2),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    sys.stdout.write(json.dumps(report) + "\n")
+
+
+if __name__ == "__main__":
+    main()
