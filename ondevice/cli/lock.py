@@ -20,6 +20,7 @@ class Need:
     make: bool = True  # it may make the home
     broker: bool = False  # it fetches
     scratch: bool = False  # it has temporary files
+    sinks: bool = False  # it proves the lock, and needs what a locked process could not make
 
 
 # Commands that are not here: locked, the home alone.
@@ -33,7 +34,7 @@ NEEDS: Mapping[str, Need] = MappingProxyType(
         "catalogue update": Need(broker=True),
         "doctor": Need(make=False),
         "export": Need(fill=("folder",)),
-        "audit": Need(write=("output",), scratch=True),
+        "audit": Need(write=("output",), make=False, scratch=True, sinks=True),
         "demo": Need(scratch=True),
     }
 )
@@ -59,12 +60,19 @@ def lock_for(home: Path | None, given: Mapping[str, Any]) -> None:
         return
     from ondevice.service.lock import enter
 
+    keep: set[int] = set()
+    if need.sinks:
+        from ondevice.service.audit import prepare
+
+        prepared = context.meta["ondevice.audit"] = prepare()
+        keep = prepared.handles if prepared else keep
     enter(
         [] if home is None else [home],
         read=_paths(need.read, given),
         write=_paths(need.write, given),
         fill=_paths(need.fill, given),
         make=need.make,
+        keep=sorted(keep),
         broker=need.broker,
         scratch=need.scratch,
     )

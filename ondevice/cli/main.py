@@ -28,7 +28,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "import": ("ondevice.cli.import_:import_", "Read behaviours from a file."),
         "history": ("ondevice.cli.history:history", "List what is recorded here."),
+        "forget": ("ondevice.cli.forget:forget", "Forget for good, with a receipt."),
+        "export": ("ondevice.cli.export:export", "Write down everything that is kept."),
+        "erase": ("ondevice.cli.erase:erase", "Delete everything of yours on this device."),
+        "passphrase": ("ondevice.cli.passphrase:passphrase", "Protect your data by a passphrase."),
         "profile": ("ondevice.cli.profile:profile", "Show the private profile."),
+        "audit": ("ondevice.cli.audit:audit", "Check this home, this program and its lock."),
         "budget": ("ondevice.cli.budget:budget", "Say what the privacy guarantee is."),
         "catalogue": (
             "ondevice.cli.catalogue:catalogue",

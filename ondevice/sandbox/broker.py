@@ -65,7 +65,7 @@ class Broker:
 
     def fetch_to(self, url: str, target: Path, *, limit: int) -> int:
         """Fetch `url` into `target`, a file in staging; return its size."""
-        name = target.relative_to(self._staging).as_posix()
+        name = target.absolute().relative_to(self._staging).as_posix()
         self._ask({"verb": "fetch", "url": url, "limit": limit, "name": name})
         return target.stat().st_size
 
@@ -185,6 +185,8 @@ def _serve(
 ) -> None:
     match order:
         case {"verb": "fetch", "url": str(url), "limit": int(limit), "name": str(name)}:
+            if ".." in Path(name).parts or Path(name).is_absolute():
+                raise ConfigError("a file can be fetched into staging only")
             fetcher.fetch_to(url, staging / name, limit=limit)
             channel.send({"sent": fetcher.bytes_sent()})
         case {"verb": "fetch", "url": str(url), "limit": int(limit)}:

@@ -39,12 +39,14 @@ class Child:
             return self.process.wait()
 
 
-def spawn(target: str, plan: lock.Plan, *, keep: tuple[int, ...] = (), **given: Any) -> Child:
+def spawn(
+    target: str, plan: lock.Plan | None, *, keep: tuple[int, ...] = (), **given: Any
+) -> Child:
     """Run `function(channel, **given)` in a locked child and return at once.
 
     Args:
         target: "package.module:function"; loaded in the child after its lock.
-        plan: what stays allowed there.
+        plan: what stays allowed there; None for a function that locks itself.
         keep: descriptors of this process that the child gets, under the same numbers.
         given: arguments, as JSON has them.
 
@@ -69,8 +71,9 @@ def spawn(target: str, plan: lock.Plan, *, keep: tuple[int, ...] = (), **given: 
     child.channel.send(
         {
             "target": target,
-            "change": [str(path) for path in plan.change],
-            "read": [str(path) for path in plan.read],
+            "change": [str(path) for path in plan.change] if plan else [],
+            "read": [str(path) for path in plan.read] if plan else [],
+            "locked": plan is not None,
             "keep": list(keep),
             "given": given,
         }
@@ -82,12 +85,13 @@ def serve(handle: int) -> None:
     """The child's whole life; called by `spawn` in a fresh interpreter."""
     channel = wire.adopt(handle)
     order, _ = channel.receive()
-    lock.apply(
-        lock.Plan(
-            change=tuple(Path(path) for path in order["change"]),
-            read=tuple(Path(path) for path in order["read"]),
-            keep={handle, *order["keep"]},
+    if order["locked"]:
+        lock.apply(
+            lock.Plan(
+                change=tuple(Path(path) for path in order["change"]),
+                read=tuple(Path(path) for path in order["read"]),
+                keep={handle, *order["keep"]},
+            )
         )
-    )
     module, _, name = order["target"].partition(":")
     getattr(importlib.import_module(module), name)(channel, **order["given"])

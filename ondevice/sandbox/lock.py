@@ -109,6 +109,22 @@ def apply(plan: Plan) -> Level:
     return _now
 
 
+def filter_calls(keep: Collection[int]) -> bool:
+    """Apply the part of the lock that reaches threads which are there already: all but Landlock.
+
+    Returns:
+        Whether the filter of system calls holds.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    architecture = numbers.here()
+    if architecture is None:
+        return False
+    close_inherited(keep)
+    return _filter(architecture, refused(network=False))
+
+
 def refused(*, network: bool) -> frozenset[str]:
     """Return the calls that are refused, with or without those of the network."""
     rest = seccomp.OTHERS | seccomp.PROGRAMS
