@@ -9,13 +9,23 @@ import numpy as np
 from ondevice.domain import Item, Scenario
 from ondevice.errors import FormatError
 from ondevice.formats import limits, records, tensors
-from ondevice.formats.manifest import Manifest, ShardEntry, check
+from ondevice.formats.manifest import VECTORS, Manifest, ShardEntry, VectorSpace, check
 from ondevice.formats.records import ItemTable, Records
 from ondevice.formats.space import Space
 from ondevice.formats.tensors import F32, I8, Blob, Codes
 
 _MARGIN = 4096  # bytes that the head of a shard may take
 _EPOCH = "1970-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Named:
+    """The n items in a further vector space: what a publisher computed of pictures, or sounds."""
+
+    name: str
+    weight: float  # of its likeness beside the score, in spreads of the scores
+    codes: I8  # (n, k)
+    inverse_norms: F32  # (n,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,6 +38,7 @@ class Catalogue:
     bias: F32  # (n,), popularity, in units of the score
     records: Records  # n rows
     space: Space
+    named: tuple[Named, ...] = ()
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -82,6 +93,7 @@ class Catalogue:
             bias=bias,
             records=Records(tables),
             space=space,
+            named=tuple(_named(manifest, one, shard_bytes) for one in manifest.vectors),
         )
 
     @classmethod
@@ -95,10 +107,12 @@ class Catalogue:
         catalogue: str = "memory",
         title: str = "In memory",
         scenario: Scenario = Scenario.CONTENT,
+        named: Mapping[str, tuple[float, F32]] | None = None,
     ) -> "Catalogue":
         """Make a catalogue of `items` with unit `vectors` (n, d), as a device would see it.
 
         Vectors go through the same codes as a published catalogue, so scores are the same numbers.
+        `named` has further spaces: name → weight and unit vectors (n, k).
 
         Raises:
             FormatError: the parts do not fit one another, or a number is not finite.
@@ -111,6 +125,19 @@ class Catalogue:
             )
         if not np.isfinite(bias).all():
             raise FormatError("a bias is not finite")
+        further = []
+        for name, (weight, rows) in sorted((named or {}).items()):
+            coded = Codes.quantize(rows)
+            if len(coded) != len(items):
+                raise FormatError(f"{len(items)} items, {len(coded)} vectors of {name}")
+            further.append(
+                Named(
+                    name=name,
+                    weight=weight,
+                    codes=coded.values,
+                    inverse_norms=coded.inverse_norms,
+                )
+            )
         manifest = Manifest(
             catalogue=catalogue,
             title=title,
@@ -131,11 +158,17 @@ class Catalogue:
             bias=bias.astype(np.float32),
             records=Records([ItemTable(items)]),
             space=space,
+            named=tuple(further),
         )
 
 
 def split(
-    items: Sequence[Item], codes: Codes, bias: F32, *, rows: int = limits.GROUP_ROWS
+    items: Sequence[Item],
+    codes: Codes,
+    bias: F32,
+    *,
+    rows: int = limits.GROUP_ROWS,
+    named: Mapping[str, Codes] | None = None,
 ) -> Iterator[tuple[ShardEntry, bytes]]:
     """Yield the shards of a build, row group by row group: the inverse of `from_parts` (SPEC 11.3).
 
@@ -144,6 +177,7 @@ def split(
         codes: their n codes.
         bias: (n,), in units of the score.
         rows: largest row group; large records make smaller ones.
+        named: name → the n codes in a further vector space (SPEC 8.6).
 
     Raises:
         FormatError: the parts do not fit one another, or an item is one that a reader would refuse.
@@ -152,14 +186,22 @@ def split(
         raise FormatError(f"{len(items)} items, {len(codes)} codes and {bias.shape} of bias")
     if len({item.id for item in items}) != len(items):
         raise FormatError("two items have the same id")
+    further = dict(sorted((named or {}).items()))
+    if any(len(one) != len(items) for one in further.values()):
+        raise FormatError("a further vector space does not have one vector for each item")
+    widest = max(one.dimension for one in (codes, *further.values()))
     start = 0
-    for group, blobs in enumerate(row_groups(items, dimension=codes.dimension, rows=rows)):
+    for group, blobs in enumerate(row_groups(items, dimension=widest, rows=rows)):
         stop = start + len(blobs)
         ids = [item.id for item in items[start:stop]]
         for kind, blob in (
             ("bias", tensors.encode_f32(bias[start:stop])),
             ("codes", tensors.encode(codes.rows(start, stop))),
             ("records", records.join(ids, blobs)),
+            *(
+                (VECTORS + name, tensors.encode(one.rows(start, stop)))
+                for name, one in further.items()
+            ),
         ):
             yield entry(f"{kind}-{group:05d}", blob, rows=stop - start), blob
         start = stop
@@ -201,6 +243,19 @@ def row_groups(
         size += cost
     if group:
         yield group
+
+
+def _named(manifest: Manifest, one: VectorSpace, shard_bytes: Mapping[str, Blob]) -> Named:
+    codes = np.empty((manifest.items, one.dimension), dtype=np.int8)
+    inverse_norms = np.empty(manifest.items, dtype=np.float32)
+    at = 0
+    for shard in manifest.further(one.name):
+        part = tensors.decode(_shard(shard_bytes, shard))
+        _agree(shard, part.values.shape, (shard.rows, one.dimension))
+        rows = slice(at, at + shard.rows)
+        codes[rows], inverse_norms[rows] = part.values, part.inverse_norms
+        at = rows.stop
+    return Named(name=one.name, weight=one.weight, codes=codes, inverse_norms=inverse_norms)
 
 
 def _shard(shard_bytes: Mapping[str, Blob], shard: ShardEntry) -> Blob:

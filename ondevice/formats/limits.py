@@ -19,6 +19,7 @@ DIMENSION = 4096  # columns of any matrix
 RECIPIENTS = 20_000  # keys that one envelope wraps for
 TENSORS = 64  # named arrays of a decoder network
 QUALITY_ROWS = 256
+VECTOR_SPACES = 8  # of one catalogue, beside its own
 
 # Characters of texts.
 ID = 256

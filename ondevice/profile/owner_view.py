@@ -14,6 +14,7 @@ from ondevice.profile.explain import DIFFERENT, SAID, Because, Past, Step, becau
 from ondevice.profile.pipeline import NOTHING, Listing, Order, Wish, arrange, spread_of
 from ondevice.profile.release import Profile
 from ondevice.ranking.features import feature_shares, told
+from ondevice.ranking.fusion import fused
 from ondevice.ranking.overlay import Feedback, adjustments, excluded
 from ondevice.ranking.picks import Pick, picked
 from ondevice.ranking.score import F64, I64
@@ -59,11 +60,30 @@ class Owner:
         return [(pick, *_nonzero(share)) for pick, share in zip(self.picks, shares, strict=True)]
 
     @cached_property
+    def _fused(self) -> list[tuple[str, F64]]:
+        """Name of each further vector space, and what it adds to the scores (n,)."""
+        return [
+            (
+                one.name,
+                fused(
+                    self.base.values,
+                    one.codes,
+                    one.inverse_norms,
+                    weight=one.weight,
+                    spread=self.spread,
+                ),
+            )
+            for one in self.catalogue.named
+        ]
+
+    @cached_property
     def _known(self) -> F64:
-        """(n,), scores with picked interests, without feedback."""
+        """(n,), scores with picked interests and further spaces, without feedback."""
         values = self.base.values.copy()
         for _, rows, shares in self._picked:
             values[rows] += shares
+        for _, share in self._fused:
+            values += share
         return values
 
     @cached_property
@@ -133,6 +153,11 @@ class Owner:
         parts = self.base.parts(row)
         parts += [
             Part(kind="feature", label=one.label, share=one.share) for one in told(item, shares[0])
+        ]
+        parts += [
+            Part(kind="feature", label=f"its {name} fits the rest", share=float(share[row]))
+            for name, share in self._fused
+            if share[row]
         ]
         parts += [
             Part(kind="overlay", label=f"you picked “{pick.label}”", share=share)

@@ -27,6 +27,7 @@ from ondevice.profile.pipeline import (
 )
 from ondevice.profile.release import WEIGHT_MEAN, Profile, profile
 from ondevice.ranking.features import feature_shares, told
+from ondevice.ranking.fusion import fused
 from ondevice.ranking.picks import Pick, picked
 from ondevice.ranking.score import F64, scores
 
@@ -77,9 +78,27 @@ class Shared:
         )
 
     @cached_property
+    def _fused(self) -> list[tuple[str, F64]]:
+        """Name of each further vector space, and what it adds to the scores (n,)."""
+        return [
+            (
+                one.name,
+                fused(
+                    self._base,
+                    one.codes,
+                    one.inverse_norms,
+                    weight=one.weight,
+                    spread=self.spread,
+                ),
+            )
+            for one in self.catalogue.named
+        ]
+
+    @cached_property
     def values(self) -> F64:
         """(n,), additive scores without features."""
-        return self._base + sum(self._picked, np.zeros(len(self._base)))
+        added = [*self._picked, *(share for _, share in self._fused)]
+        return self._base + sum(added, np.zeros(len(self._base)))
 
     def listing(self, *, limit: int, last: Order = NOTHING) -> Listing:
         """Return the next `limit` items, never one that was emitted before.
@@ -121,6 +140,11 @@ class Shared:
         ]
         parts += [
             Part(kind="feature", label=one.label, share=one.share) for one in told(item, shares[0])
+        ]
+        parts += [
+            Part(kind="feature", label=f"its {name} fits the rest", share=float(share[row]))
+            for name, share in self._fused
+            if share[row]
         ]
         parts += [
             Part(kind="feature", label=f"set to start from “{pick.label}”", share=float(share[row]))
