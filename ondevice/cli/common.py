@@ -61,6 +61,14 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
+def typed(words: str, given: str | None) -> str:
+    """Return what a person types to confirm; a script gives it as an option or on stdin."""
+    if given is not None:
+        return given
+    click.echo(f"to go on, type: {words}", err=True)
+    return click.get_text_stream("stdin").readline().strip()
+
+
 def table(rows: list[tuple[str, ...]], *, indent: str = "") -> None:
     """Print `rows` in aligned columns; the last column is not padded."""
     if not rows:

@@ -3,6 +3,7 @@
 import click
 
 from ondevice.cli.common import Output, common
+from ondevice.cli.device_key import key
 
 
 @click.group(
@@ -10,10 +11,14 @@ from ondevice.cli.common import Output, common
 Examples:
   ondevice-rec device enrol
   ondevice-rec device show
+  ondevice-rec device key --show
 """
 )
 def device() -> None:
     """This device's key, by which a publisher can let it in."""
+
+
+device.add_command(key)
 
 
 @device.command(epilog="\b\nExample:\n  ondevice-rec device enrol > my-hub.txt\n")

@@ -48,6 +48,10 @@ class Source:
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
+        "export": Source(
+            reader="ondevice.importers.export:read",
+            description="a folder that `ondevice-rec export DIR` has written, without loss",
+        ),
         "jsonl": Source(
             reader="ondevice.importers.jsonl:read",
             description='JSON lines {"text","kind","item","at","catalogue"}, plain or gzipped',

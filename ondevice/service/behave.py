@@ -107,6 +107,18 @@ def import_file(
     Raises:
         ConfigError: no such source, or a file that it can't read.
     """
+    if source == "export":
+        from ondevice.service.restore import restore
+
+        read, known, notes = restore(session, path, _write, dry_run=dry_run)
+        return Counts(
+            read=read,
+            kept=read - known,
+            dropped=0,
+            duplicates=known,
+            notes=tuple(notes),
+            dry_run=dry_run,
+        )
     return _import(session, importers.reader(source), path, catalogue, dry_run=dry_run)
 
 

@@ -85,6 +85,7 @@ class Gone:
     wishes: int = 0
     released: int = 0  # behaviours that had entered a released row
     weight: float = 0.0  # what they still weigh in what was released; a new behaviour weighs 1
+    half_life: int = 0  # steps after which that is half; the longest of all streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,7 @@ def delete(connection: "Connection", selection: Selection) -> Change[Gone]:
             wishes=len(wishes),
             released=sum(one.weight > 0 for one in withdrawn),
             weight=sum(one.weight for one in withdrawn),
+            half_life=_half_life(connection),
         ),
         gone=[*traces.identities, *_gone(connection, traces)],
     )
@@ -246,6 +248,13 @@ def _goes_on(connection: "Connection", word: bytes) -> bool:
         for piece in scan.pieces([word])
         for table, column in _ELSEWHERE
     )
+
+
+def _half_life(connection: "Connection") -> int:
+    from ondevice.store import entries
+
+    rows = connection.rows("select seq, body from ledger")
+    return max((entries.read(*row).parameters.half_life for row in rows), default=0)
 
 
 def _parts(ids: list[int]) -> Iterator[list[int]]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ondevice import durable
 from ondevice.errors import IntegrityError, OnDeviceError
-from ondevice.store import files, gate, keybox, scan
+from ondevice.store import files, gate, keybox, migrations, scan
 from ondevice.store.connection import Connection, assert_encrypted
 from ondevice.store.seal import KEY
 
@@ -75,15 +75,44 @@ def rewrite(
         IntegrityError: the store is damaged, or what was deleted is still there; nothing was
             changed.
     """
+    return _exchange(home, randomness, lambda box: _build(home, box, change), reseal)
+
+
+def erase(home: "Home", randomness: "Randomness", rho: float) -> Scanned:
+    """Put an empty store in the store's place, under new keys; the ledger's key stays.
+
+    Args:
+        home: whose.
+        randomness: for the keys.
+        rho: what was released up to now; the keybox goes on to name it.
+
+    Raises:
+        OnDeviceError: the disk doesn't take it, or somebody doesn't end; nothing was changed.
+    """
+    return _exchange(home, randomness, lambda box: _empty(home, box), erasing=rho)[1]
+
+
+def _exchange(
+    home: "Home",
+    randomness: "Randomness",
+    build: "Callable[[Keybox], tuple[T, Scanned]]",
+    reseal: "Callable[[Seal], Seal]" = lambda under: under,
+    erasing: float | None = None,
+) -> tuple[T, Scanned]:
     try:
         with files.locked(home):
             recover(home, randomness)
             before = keybox.read(home)
-            box = replace(before, generation=before.generation + 1, next=randomness.bytes(KEY))
+            box = replace(
+                before,
+                generation=before.generation + 1,
+                next=randomness.bytes(KEY),
+                erasing=erasing,
+            )
             keybox.write(home, box, randomness)
             try:
                 with gate.closed(home):
-                    result, scanned = _build(home, box, change)
+                    result, scanned = build(box)
                     _swap(home)
                     return result, _finish(home, box, randomness, scanned, before, reseal)
             except BaseException:
@@ -106,9 +135,9 @@ def recover(home: "Home", randomness: "Randomness") -> None:
     keybox.settle(home)
     box = keybox.read(home)
     if box.next is not None and _opens(home, box.next):
-        keybox.reseal(home, replace(box, store_key=box.next, next=None), randomness)
+        keybox.reseal(home, _settled(box, randomness), randomness)
     elif box.next is not None:
-        keybox.write(home, replace(box, next=None), randomness)
+        keybox.write(home, replace(box, next=None, erasing=None), randomness)
     _discard(home)
 
 
@@ -141,6 +170,18 @@ def _build(
         )
     assert_encrypted(copy)
     return changed, Scanned(needles=len(needles), pages=count, files=0)
+
+
+def _empty(home: "Home", box: "Keybox") -> tuple[None, Scanned]:
+    """Write a store without anything in it."""
+    copy, key = copies(home)[0], box.next or b""
+    connection = Connection(copy, key, private=True)
+    try:
+        migrations.migrate(connection)
+    finally:
+        connection.close()
+    assert_encrypted(copy)
+    return None, Scanned(needles=0, pages=sum(1 for _ in scan.pages(copy, key)), files=0)
 
 
 def _changed(
@@ -191,13 +232,28 @@ def _finish(
     reseal: "Callable[[Seal], Seal]",
 ) -> Scanned:
     """Give the store its key, and look for the old one in every file."""
-    key = box.next or b""
-    keybox.reseal(home, replace(box, store_key=key, next=None), randomness, reseal)
+    keybox.reseal(home, _settled(box, randomness), randomness, reseal)
     keys = (before.store_key, before.store_key.hex().encode())
     count, guilty = scan.found_in_files(home, keys)
     if guilty:
         raise IntegrityError(f"the old key is still in {guilty[0]}", hint="please report this")
     return replace(scanned, files=count)
+
+
+def _settled(box: "Keybox", randomness: "Randomness") -> "Keybox":
+    """Return what the keybox holds once the new store is in its place."""
+    key = box.next or b""
+    if box.erasing is None:
+        return replace(box, store_key=key, next=None)
+    return keybox.Keybox(
+        store_key=key,
+        ledger_key=box.ledger_key,
+        device_private=randomness.bytes(KEY),
+        counter=box.counter + 1,
+        generation=box.generation,
+        newest=box.newest,
+        erased=box.erasing,
+    )
 
 
 def _opens(home: "Home", key: bytes) -> bool:

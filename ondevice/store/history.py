@@ -1,9 +1,9 @@
 """Looking through what was recorded: filtered, newest first, in pages that cost what they show."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ondevice.domain import Behaviour, Kind
 from ondevice.store import packing
@@ -86,6 +86,94 @@ class History:
                 *(last, _STREAM),
             )
             yield from map(_behaviour, rows)
+            if len(rows) < _STREAM:
+                return
+            last = rows[-1][0]
+
+    def verdicts(self) -> Iterator[dict[str, Any]]:
+        """Yield every verdict, undone ones and the undoing too, oldest first."""
+        columns = ("id", "at", "verdict", "catalogue", "item", "seconds", "behaviour", "undoes")
+        yield from self._dump("feedback", columns)
+
+    def wishes(self) -> Iterator[dict[str, Any]]:
+        """Yield every interest picked and thing muted, ended ones too, oldest first."""
+        columns = ("at", "wish", "field", "name", "behaviour", "ended")
+        yield from self._dump("wishes", columns)
+
+    def take_back(
+        self,
+        verdicts: Iterable[dict[str, Any]],
+        wishes: Iterable[dict[str, Any]],
+        behaviours: Mapping[int, int],
+    ) -> tuple[int, int]:
+        """Write what `verdicts` and `wishes` yielded elsewhere; what is here already stays.
+
+        Args:
+            verdicts: in their order.
+            wishes: in their order.
+            behaviours: id there → id here.
+
+        Returns:
+            How many of each were written.
+
+        Raises:
+            IntegrityError: one breaks the rules of the store; none is written.
+        """
+        written = [0, 0]
+        ids: dict[int, int] = {}
+        with self._db.transaction():
+            for row in verdicts:
+                values = (
+                    *(row["catalogue"], row["item"], row["verdict"], row["seconds"]),
+                    packing.ticks(datetime.fromisoformat(row["at"])),
+                )
+                known = self._db.row(
+                    "select id from feedback where catalogue = ? and item = ? and verdict = ? "
+                    "and seconds is ? and at = ? order by id limit 1",
+                    *values,
+                )
+                if known is None:
+                    undoes = ids[row["undoes"]] if row["undoes"] is not None else None
+                    ids[row["id"]] = self._db.insert(
+                        "insert into feedback (catalogue, item, verdict, seconds, at, behaviour, "
+                        "undoes) values (?, ?, ?, ?, ?, ?, ?)",
+                        *(*values, behaviours.get(row["behaviour"]), undoes),
+                    )
+                    written[0] += 1
+                else:
+                    ids[row["id"]] = known[0]
+            for row in wishes:
+                place = (row["wish"], row["field"], row["name"])
+                at = packing.ticks(datetime.fromisoformat(row["at"]))
+                ended = row["ended"] and packing.ticks(datetime.fromisoformat(row["ended"]))
+                known = self._db.row(
+                    "select 1 from wishes where wish = ? and field = ? and name = ? "
+                    "and (at = ? or ended is null and ? is null)",
+                    *(*place, at, ended),
+                )
+                if known is None:
+                    self._db.run(
+                        "insert into wishes (wish, field, name, at, behaviour, ended) "
+                        "values (?, ?, ?, ?, ?, ?)",
+                        *(*place, at, behaviours.get(row["behaviour"]), ended),
+                    )
+                    written[1] += 1
+        return written[0], written[1]
+
+    def _dump(self, table: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        last = 0
+        while True:
+            rows = self._db.rows(
+                f"select id, {', '.join(columns)} from {table} where id > ? "  # noqa: S608
+                "order by id limit ?",
+                *(last, _STREAM),
+            )
+            for row in rows:
+                named = dict(zip(columns, row[1:], strict=True))
+                for time_of in ("at", "ended"):
+                    if named.get(time_of) is not None:
+                        named[time_of] = packing.moment(named[time_of]).isoformat()
+                yield named
             if len(rows) < _STREAM:
                 return
             last = rows[-1][0]

@@ -34,7 +34,7 @@ MAX_SECRETS = 4096
 _NONCE = 12
 _TAG = 16
 _NAMES = ("counter", "device", "head", "ledger", "newest", "pending", "rows", "secrets", "store")
-_LATER = ("erased", "generation", "next")  # since version 2
+_LATER = ("erased", "erasing", "generation", "next")  # since version 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,7 @@ class Keybox:
     generation: int = 0
     next: bytes | None = field(default=None, repr=False)
     erased: float = 0.0  # rho
+    erasing: float | None = None  # what `erased` will be, while an erase is going on
 
 
 def create(home: Home, randomness: "Randomness") -> Keybox:
@@ -183,6 +184,7 @@ def encode(keybox: Keybox, *, under: Seal, randomness: "Randomness") -> bytes:
             "counter": keybox.counter,
             "device": keybox.device_private.hex(),
             "erased": keybox.erased.hex(),
+            "erasing": "" if keybox.erasing is None else keybox.erasing.hex(),
             "generation": keybox.generation,
             "head": keybox.head.hex(),
             "ledger": keybox.ledger_key.hex(),
@@ -322,6 +324,7 @@ def _parse(plain: bytes) -> Keybox:
         raise FormatError("keybox: rows are not counted by stream")
     pending = fields.raw("pending")
     following = fields.raw("next") if "next" in fields else ""
+    erasing = fields.text("erasing", low=0, high=32) if "erasing" in fields else ""
     return Keybox(
         store_key=bytes.fromhex(fields.matching("store", HEX_DIGEST)),
         ledger_key=bytes.fromhex(fields.matching("ledger", HEX_DIGEST)),
@@ -337,6 +340,7 @@ def _parse(plain: bytes) -> Keybox:
         else 0,
         next=bytes.fromhex(fields.matching("next", HEX_DIGEST)) if following != "" else None,
         erased=_rho(fields.text("erased", high=32)) if "erased" in fields else 0.0,
+        erasing=_rho(erasing) if erasing else None,
     )
 
 

@@ -1,5 +1,6 @@
 """The store of one home: opened, checked against its keybox, and handed out by topic."""
 
+import shutil
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from ondevice.store.generation import Change, Scanned
     from ondevice.store.seal import Seal
 
+TOTAL = "ledger.total"  # what an erase leaves: canonical JSON with a MAC (entries.py)
+# Files that stay: the empty store, its keys, its gate, and the total.
+LEFT = (TOTAL, "keybox", "device.key", "store.lock", "store.db", "store.db-wal", "store.db-shm")
 T = TypeVar("T")
 CATCH_UP = 10_000  # rows that one call of `tick` makes at most: about five seconds
 
@@ -157,6 +161,11 @@ class Store:
         """Return the items that the person did something with, or gave a verdict on."""
         return self.behaviours.items(catalogue) | self.feedback.items(catalogue)
 
+    def consult(self, look: "Callable[[Connection], T]") -> T:
+        """Let `look` read several things as they are at one moment."""
+        with self._db.transaction():
+            return look(self._db)
+
     def rewrite(
         self,
         change: "Callable[[Connection], Change[T]]",
@@ -173,6 +182,29 @@ class Store:
         if self._db.in_transaction:
             raise ConfigError("the store can't be written anew inside a transaction")
         return generation.rewrite(self.home, self._randomness, change, reseal=reseal)
+
+    def erase(self, delta: float) -> "tuple[entries.Total, Scanned]":
+        """Delete everything but the ledger's total, in which earlier erases are summed up.
+
+        Returns:
+            The total, also written to the home under the ledger's MAC, and what was looked at.
+        """
+        from ondevice.store import generation
+
+        before = keybox.read(self.home)
+        told = entries.open_total(before.ledger_key, self.ledger.total(delta))
+        total = replace(told, rho=told.rho + before.erased)
+        files.replace(self.home.root / TOTAL, entries.seal_total(before.ledger_key, total))
+        scanned = generation.erase(self.home, self._randomness, total.rho)
+        for path in self.home.root.iterdir():
+            if path.name not in LEFT:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return total, scanned
+
+    @property
+    def erased(self) -> float:
+        """What was released before the last erase, rho."""
+        return keybox.read(self.home).erased
 
     def verify(self) -> int:
         """Read every page, check every constraint and walk the ledger; return its length.

@@ -31,6 +31,10 @@ SCENARIO: dict[str, list[list[str]]] = {
     "history": [["history", "--json"], ["history", "-n", "1"]],
     "profile": [["profile", "show", "--json"]],
     "budget": [["budget", "--json"], ["budget"]],
+    "forget": [["forget", "--source", "nowhere", "--json"], ["forget", "--source", "log"]],
+    "passphrase": [["passphrase", "set", "--file", "SECRET", "--json"], ["passphrase", "remove"]],
+    "export": [["export", "NEW", "--json"]],
+    "erase": [["erase", "--confirm", "erase everything", "--json"]],
     "demo": [["demo", "--plain"], ["demo", "--json"]],
 }
 WATCHED = "textual rich torch transformers huggingface_hub httpx requests server_tools"
@@ -69,9 +73,13 @@ def report(python: Python, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     folder = tmp_path_factory.mktemp("commands")
     lines = folder / "behaviours.jsonl"
     lines.write_text('{"text": "a cosy mystery", "kind": "like"}\n{"text": ""}\n', "utf-8")
+    secret = folder / "secret.txt"
+    secret.touch(mode=0o600)
+    secret.write_text("four or five words", "utf-8")
+    names = {"FILE": str(lines), "SECRET": str(secret), "NEW": str(folder / "export")}
     home = str(folder / "home")
     calls = [
-        [str(lines) if word == "FILE" else word for word in call]
+        [names.get(word, word) for word in call]
         + ([] if call[0] in {"demo", "completion"} else ["--home", home])
         for calls in SCENARIO.values()
         for call in calls
