@@ -27,7 +27,7 @@ NAME = "mechanism.trade_off"
 THRESHOLDS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)  # of a score that is N(0, 1) without it
 SPARE = 1e-6  # more than discrete rows differ from continuous ones in any probability [A7]
 CONFIDENCE = 0.95  # of what is reported; never of what fails
-CANDIDATES = 40  # thresholds tried on the half that chooses
+CANDIDATES = 16  # thresholds tried on the half that chooses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +151,9 @@ def lower_bounds(present: F64, absent: F64, delta: float) -> LowerBounds:
         return LowerBounds(epsilon=0.0, mu=0.0, gaussian_epsilon=0.0, threshold=0.0)
     both = np.sort(np.concatenate([present[:half], absent[:half]]))
     tried = both[np.linspace(0, len(both) - 1, CANDIDATES).astype(int)].tolist()
-    by_epsilon = max(tried, key=lambda t: _losses(present[:half], absent[:half], t, delta)[0])
-    by_mu = max(tried, key=lambda t: _losses(present[:half], absent[:half], t, delta)[1])
+    chosen = [(*_losses(present[:half], absent[:half], t, delta), t) for t in tried]
+    by_epsilon = max(chosen, key=lambda one: one[0])[2]
+    by_mu = max(chosen, key=lambda one: one[1])[2]
     epsilon = max(0.0, _losses(present[half:], absent[half:], by_epsilon, delta)[0])
     mu = max(0.0, _losses(present[half:], absent[half:], by_mu, delta)[1])
     return LowerBounds(

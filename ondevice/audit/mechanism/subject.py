@@ -7,12 +7,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from ondevice.privacy import decoder, discrete_gaussian
+from ondevice.privacy import discrete_gaussian
 from ondevice.privacy import stream as streams
 from ondevice.privacy.randomness import Randomness
 from ondevice.privacy.stream import StreamParameters
 from ondevice.profile import steps
-from ondevice.store import Entry, Recorded, Row, RowMaker, Store, Stream
+from ondevice.store import Entry, Recorded, RowMaker, Store, Stream, row_maker
 
 F64 = NDArray[np.float64]
 Step = tuple[int, ...]
@@ -22,19 +22,8 @@ RowMaking = Callable[[RowFunction, Randomness], RowMaker]
 
 
 def make_rows(row: RowFunction, randomness: Randomness) -> RowMaker:
-    """Return what draws a row inside a transaction, and takes the decoder one row further."""
-
-    def make(stream: Stream, inputs: Sequence[Step], state: bytes | None) -> Row:
-        p = stream.parameters
-        y = row(p, inputs, randomness)
-        before = (
-            decoder.StreamState.from_bytes(p, state)
-            if state is not None
-            else decoder.StreamState.start(p)
-        )
-        return Row(y=y, state=decoder.advance(p, before, y).to_bytes(p))
-
-    return make
+    """Return what draws rows in a store, with `row` as its mechanism."""
+    return row_maker(randomness, row=row)
 
 
 def record(store: Store, batch: Sequence[Entry], make_row: RowMaker) -> list[Recorded]:
