@@ -115,7 +115,7 @@ def _matters(path: Path, home: Home) -> bool:
 def _keys(home: Home, protection: Callable[[], Sequence[str]]) -> Finding:
     try:
         keybox.read(home)
-        said = " ".join(protection())
+        said = "; ".join(protection())
     except OnDeviceError as error:
         return _fail("keys", error, home, home.keybox)
     return Finding(id="keys", status="pass", evidence=said)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice.audit.attempts import Sinks
-from ondevice.audit.findings import Finding
+from ondevice.audit.findings import Finding, Status
 from ondevice.errors import OnDeviceError
 from ondevice.sandbox import engine, lock
 
@@ -111,7 +111,7 @@ def _verdict(
 def lock_of(level: lock.Level, possible: lock.Level) -> Finding:
     """Say what is enforced on the process that holds the keys: this one."""
     if level.enforced:
-        status = "pass" if level.files else "warn"
+        status: Status = "pass" if level.files else "warn"
         return Finding(id="lock", status=status, evidence=level.words())
     if possible.enforced:
         said = "this process did not lock itself; the commands of ondevice-rec do"

@@ -21,7 +21,9 @@ def check(home: Home, *, keys: KeyRing | None, now: datetime, quick: bool) -> Fi
     name, stale = "", []
     try:
         own = install.installed(home)
-        for one in own if keys is not None else ():
+        for one in own:
+            if keys is None:
+                break
             name = one.id
             verify = install.load if quick else install.verify
             verify(home, one.id, keys=keys)

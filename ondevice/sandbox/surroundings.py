@@ -2,7 +2,6 @@
 
 import os
 import sys
-import sysconfig
 from pathlib import Path
 
 from ondevice.sandbox.landlock import READ, TERMINAL, Rule
@@ -30,7 +29,7 @@ def rules() -> list[Rule]:
 
 def _python() -> list[str]:
     """Where this interpreter loads code from; not the working folder, which is anybody's."""
-    places = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()]
+    places = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
     places += [place for place in sys.path[1:] if place]
     home = Path.home()
     return [p for p in dict.fromkeys(places) if Path(p).is_absolute() and not _holds(p, home)]
