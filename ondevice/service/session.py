@@ -5,13 +5,13 @@ Everything is opened at first use: a command that needs no encoder never loads O
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice.config import Config, load
-from ondevice.errors import FormatError, IntegrityError, NotReadyError
+from ondevice.errors import FormatError, IntegrityError, NotReadyError, OnDeviceError
 from ondevice.paths import Home, bundled, default_home
 
 if TYPE_CHECKING:
@@ -59,10 +59,20 @@ class Session:
 
     @cached_property
     def store(self) -> "Store":
-        """The encrypted store. Raises what `Store.open` raises."""
+        """The encrypted store. Raises what `Store.open` raises.
+
+        Words older than `keep_text_days` are forgotten before anybody reads them.
+        """
         from ondevice.store import Store
 
-        return Store.open(self.home)
+        opened = Store.open(self.home)
+        if self.config.keep_text_days is not None:
+            from ondevice.service import retention
+
+            self.__dict__["store"] = opened
+            with suppress(OnDeviceError):  # it stays due, and the audit says so
+                retention.enforce(self)
+        return opened
 
     @cached_property
     def encoder(self) -> "Encoder":
