@@ -43,7 +43,8 @@ class Channel:
         packed = json.dumps(head).encode()
         try:
             self._end.sendall(_LENGTHS.pack(len(packed), len(body)) + packed)
-            self._end.sendall(body)
+            if body:
+                self._end.sendall(body)
         except OSError as error:
             raise _gone(error) from error
 
