@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "preview": ("server_tools.embed.command:preview", "Search a build before it is published."),
     "publish": ("server_tools.publish.command:publish", "Encrypt, sign and lay out a build."),
     "quantize": ("server_tools.export.command:quantize", "Turn a student into int8 ONNX."),
+    "train-head": ("server_tools.head.train_command:train_head", "Learn from interactions."),
 }
 
 HEAVY = frozenset(

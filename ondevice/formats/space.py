@@ -95,14 +95,20 @@ class Space:
             hasher.update(arrays[name].astype("<f4").tobytes())
         return hasher.hexdigest()
 
-    def project(self, vectors: F32) -> F32:
+    def project(self, vectors: F32, residual: F32 | None = None) -> F32:
         """Return unit rows (n, d) of encoder vectors (n, e); zeros stay zeros (SPEC 7.6).
 
         In float64, so that neither the batch nor the number of threads decides a last bit.
+
+        Args:
+            vectors: of the encoder.
+            residual: (n, d), what a head learned of each item beyond its text; a build adds it.
         """
         wide = vectors.astype(np.float64) - self.centre.astype(np.float64)
         moved = wide @ self.projection.T.astype(np.float64)
         moved[~vectors.any(axis=1)] = 0.0
+        if residual is not None:
+            moved += residual
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
         lengths[lengths == 0] = 1.0
         return np.asarray(moved / lengths, dtype=np.float32)

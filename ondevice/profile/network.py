@@ -20,7 +20,9 @@ HIDDEN = 256
 GATE_HIDDEN = 16
 FEATURES = 3  # log(1 + weight), log(1 + noise), share of the signal
 
-_NAMES = frozenset({"b1", "b2", "gate_b1", "gate_b2", "gate_w1", "gate_w2", "scale", "w1", "w2"})
+_NAMES = frozenset(
+    {"b1", "b2", "gate_b1", "gate_b2", "gate_w1", "gate_w2", "scale", "trust", "w1", "w2"}
+)
 _FLAT = 1e-4  # steps of the inner product below which a chord is a tangent
 
 
@@ -49,7 +51,8 @@ def linearised(space: Space, v: F64, weight: float, noise: float) -> tuple[F64, 
     prior = w["w2"] @ _gelu(at_zero) + w["b2"]
     gain = (w["w2"] * _chord(at_zero, step)) @ w["w1"][:, :d]
     gain[np.diag_indices(d)] += gate
-    return prior, gain / total
+    trust = float(np.logaddexp(0.0, w["trust"] @ (1.0, signal / total)))
+    return trust * prior, trust / total * gain
 
 
 def _weights(space: Space) -> Mapping[str, F64]:
@@ -64,6 +67,7 @@ def _weights(space: Space) -> Mapping[str, F64]:
         "gate_w1": (gate, FEATURES),
         "gate_w2": (1, gate),
         "scale": (1,),
+        "trust": (2,),
         "w1": (hidden, d + FEATURES),
         "w2": (d, hidden),
     }

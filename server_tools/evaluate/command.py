@@ -10,7 +10,12 @@ import click
 from ondevice.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ondevice.formats.tensors import F32
+    from server_tools.evaluate.data import Dataset
     from server_tools.evaluate.protocols import Report
+    from server_tools.head.learned import Learned
 
 _COLUMNS = ("ndcg@10", "hr@10", "recall@50", "coverage", "novelty", "diversity")
 
@@ -32,7 +37,7 @@ _COLUMNS = ("ndcg@10", "hr@10", "recall@50", "coverage", "novelty", "diversity")
     "--space",
     "space_folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="The space to measure; the base space by default.",
+    help="The space or the head to measure; by default `users` trains a head.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @click.option(
@@ -67,13 +72,22 @@ def evaluate(
 
     budgets = parse_epsilons(epsilons)
     encoder = Encoder.load(bundled("encoder"))
-    space = spaces.read(space_folder or bundled("space"))
+    dataset = data.load(folder)
+    found = vectors.cached(encoder, dataset.texts, work, progress=_progress)
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    if space_folder is None and protocol == "users":
+        head = trained(dataset, found, encoder=encoder.digest, seed=seed, work=work, say=say)
+    else:
+        head = _given(space_folder) if space_folder else None
+    space = spaces.read(space_folder or bundled("space")) if head is None else head.space
     if space.encoder != encoder.digest:
         raise ConfigError(
             f"the space '{space.name}' belongs to another encoder",
             hint="make it again with the encoder that is installed",
         )
-    dataset = data.load(folder)
 
     def teacher() -> F32:
         return vectors.cached(vectors.Teacher(), dataset.texts, work, progress=_progress)
@@ -82,14 +96,46 @@ def evaluate(
         dataset,
         protocol=protocol,
         space=space,
-        vectors=vectors.cached(encoder, dataset.texts, work, progress=_progress),
+        vectors=found,
         epsilons=budgets,
+        head=head,
         seed=seed,
         teacher=teacher,
         with_baselines=baselines,
-        say=lambda text: click.echo(text, err=True),
+        say=say,
     )
     click.echo(json.dumps(report.as_dict()) if as_json else table(report))
+
+
+def trained(
+    dataset: "Dataset",
+    vectors: "F32",
+    *,
+    encoder: str,
+    seed: int,
+    work: Path,
+    say: "Callable[[str], None]",
+) -> "Learned":
+    """Return a head that learned from the publisher's users of the split, kept in `work`."""
+    from server_tools.evaluate.data import split
+    from server_tools.head import task
+    from server_tools.head.trainer import HeadRecipe
+
+    return task.cached(
+        [item.id for item in dataset.items],
+        vectors,
+        split(dataset, seed=seed).publisher,
+        encoder=encoder,
+        recipe=HeadRecipe(seed=seed),
+        work=work,
+        say=say,
+    )
+
+
+def _given(folder: Path) -> "Learned | None":
+    from server_tools.head import learned
+
+    return learned.read(folder) if learned.has_items(folder) else None
 
 
 def parse_epsilons(text: str) -> list[float]:

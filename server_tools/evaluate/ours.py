@@ -86,7 +86,15 @@ class Recommender:
 
     @classmethod
     def of(
-        cls, dataset: Dataset, space: Space, vectors: F32, bias: F32, *, weight: float = WEIGHT
+        cls,
+        dataset: Dataset,
+        space: Space,
+        vectors: F32,
+        bias: F32,
+        *,
+        residual: F32 | None = None,
+        told: bool = False,
+        weight: float = WEIGHT,
     ) -> "Recommender":
         """Put the items into `space` as a build does.
 
@@ -95,12 +103,15 @@ class Recommender:
             space: of the encoder that made the vectors.
             vectors: (n, e), of that encoder.
             bias: (n,), in units of the score.
+            residual: (n, d), what a head learned of each item.
+            told: behaviours are texts that name no item, so they make steps without a residual.
             weight: of every behaviour, in (0, 1].
         """
-        catalogue = Catalogue.in_memory(dataset.items, space.project(vectors), bias, space)
+        placed = space.project(vectors, residual)
+        catalogue = Catalogue.in_memory(dataset.items, placed, bias, space)
         used = {row for rows in dataset.users.values() for row in rows}
         steps = np.zeros((len(catalogue), space.dimension), dtype=np.int64)
-        units = catalogue.unit()
+        units = space.project(vectors) if told else catalogue.unit()
         for row in sorted(used):
             steps[row] = step_of(units[row], weight)
         return cls(catalogue=catalogue, steps=steps, weight=weight)
@@ -119,8 +130,9 @@ class Recommender:
 class Releases:
     """Profiles of many people by one mechanism.
 
-    How a sum is decoded depends on the number of steps alone, so the device's `profile` is asked
-    once for each number, and its prior and gain are used again: the same numbers, in less time.
+    Where shrinkage decodes, how it does depends on the number of steps alone: the device's
+    `profile` is asked once for each number, and its prior and gain are used again. They are the
+    same numbers, in less time. A network is asked every time.
     """
 
     def __init__(
@@ -132,6 +144,8 @@ class Releases:
     def profile(self, behaviours: Sequence[int]) -> Profile:
         """Release the rows of one person's `behaviours`, oldest first, and decode them."""
         v = self._released(self._ours.steps[list(behaviours)])
+        if self._ours.catalogue.space.decoder is not None:
+            return self._decode(v, len(behaviours))
         typical = self._decoded.get(len(behaviours))
         if typical is None:
             typical = self._decoded[len(behaviours)] = self._decode(v, len(behaviours))
@@ -183,6 +197,8 @@ def score_users(
     seed: int = 0,
     epsilon: float = 4.0,
     delta: float = DELTA,
+    residual: F32 | None = None,
+    bias: F32 | None = None,
     weight: float = WEIGHT,
     weight_mean: float = WEIGHT_MEAN,
 ) -> Iterator[UserScores]:
@@ -199,11 +215,13 @@ def score_users(
         seed: of the split.
         epsilon: for life.
         delta: beside epsilon.
+        residual: (n, d), of a head; none without.
+        bias: (n,), of a head; none without.
         weight: of every behaviour.
         weight_mean: the mean weight that decoding assumes; a device's by default.
     """
-    nothing = np.zeros(len(dataset.items), dtype=np.float32)
-    ours = Recommender.of(dataset, space, vectors, nothing, weight=weight)
+    given = np.zeros(len(dataset.items), dtype=np.float32) if bias is None else bias
+    ours = Recommender.of(dataset, space, vectors, given, residual=residual, weight=weight)
     parameters = StreamParameters.for_budget(
         epsilon, delta, space.dimension, half_life=space.half_life
     )

@@ -6,7 +6,7 @@ only lets them read texts, so ours has no bias there.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from server_tools.evaluate import baselines, bias, ours
 from server_tools.evaluate.data import Dataset, Device, Split, split
 from server_tools.evaluate.measure import F64, Bench, Measured, Row, Scorer, join
 from server_tools.evaluate.ours import Mechanism, Recommender, Releases
+from server_tools.head.learned import Learned
 
 DRAWS = 600  # lists at each epsilon, at least: few devices are asked again with other noise
 Say = Callable[[str], None]
@@ -57,6 +58,7 @@ def run(
     space: Space,
     vectors: F32,
     epsilons: Sequence[float],
+    head: Learned | None = None,
     seed: int = 0,
     teacher: Callable[[], F32] | None = None,
     with_baselines: bool = False,
@@ -70,6 +72,7 @@ def run(
         space: ours.
         vectors: (n, e), of the space's encoder.
         epsilons: for life; infinite for no noise.
+        head: what was learned of items in `space`; without one a bias is learned.
         seed: of the split and of the noise.
         teacher: makes the teacher's vectors (n, e).
         with_baselines: measure them too.
@@ -89,13 +92,11 @@ def run(
     n = len(dataset.items)
     bench = bench_of(parts.devices, baselines.counts(parts.publisher, n), vectors)
     say(f"{dataset.name}: {n} items, {len(parts.devices)} devices, >= {parts.minimum} positives")
-    nothing = np.zeros(n, dtype=np.float32)
-    recommender = Recommender.of(dataset, space, vectors, nothing)
-    if protocol == "users":
-        say("bias: learning how much popularity counts")
-        recommender = recommender.with_bias(bias.learn(recommender, parts.publisher, seed=seed))
     rows: list[Row] = []
-    for row in _ours(recommender, bench, epsilons, seed=seed):
+    made = _recommenders(
+        dataset, parts, space, vectors, head, protocol=protocol, seed=seed, say=say
+    )
+    for row in _ours(made, bench, epsilons, seed=seed):
         say(_line(row))
         rows.append(row)
     if with_baselines:
@@ -126,15 +127,49 @@ def row_of(name: str, measured: Measured) -> Row:
     return Row(name=name, figures=measured.total(), deciles=measured.deciles())
 
 
+def _recommenders(
+    dataset: Dataset,
+    parts: Split,
+    space: Space,
+    vectors: F32,
+    head: Learned | None,
+    *,
+    protocol: str,
+    seed: int,
+    say: Say,
+) -> dict[str, Recommender]:
+    """Return ours, and with a head also what it is for new items and for free text.
+
+    `ours_cold` knows nothing of any item but its text; with `ours_text` only what people did is
+    text, and the items are those that the head knows.
+    """
+    nothing = np.zeros(len(dataset.items), dtype=np.float32)
+    plain = Recommender.of(dataset, space, vectors, nothing)
+    if head is not None:
+        residual, popular = head.of([item.id for item in dataset.items])
+        known = Recommender.of(dataset, space, vectors, popular, residual=residual)
+        told = Recommender.of(dataset, space, vectors, popular, residual=residual, told=True)
+        return {"ours": known, "ours_cold": plain, "ours_text": told}
+    if protocol == "users":
+        say("bias: learning how much popularity counts")
+        return {"ours": plain.with_bias(bias.learn(plain, parts.publisher, seed=seed))}
+    return {"ours": plain}
+
+
 def _ours(
-    recommender: Recommender, bench: Bench, epsilons: Sequence[float], *, seed: int
+    made: dict[str, Recommender], bench: Bench, epsilons: Sequence[float], *, seed: int
 ) -> Iterator[Row]:
+    recommender = made["ours"]
     space = recommender.catalogue.space
     for epsilon in sorted(epsilons, reverse=True):
         yield from _released(recommender, bench, ours.factorised(space, epsilon), seed=seed)
         if math.isfinite(epsilon):
             for other in (ours.fresh_noise(space, epsilon), ours.single_release(space, epsilon)):
                 yield _released(recommender, bench, other, seed=seed)[0]
+        for name in ("ours_cold", "ours_text"):
+            if name in made:
+                mechanism = replace(ours.factorised(space, epsilon), name=name)
+                yield _released(made[name], bench, mechanism, seed=seed)[0]
 
 
 def _released(

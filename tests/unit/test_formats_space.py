@@ -142,6 +142,11 @@ def test_projection_by_hand() -> None:
     expected = np.array([[0.6, 0.8, 0], [0, 0, 0], [0, 0, 0], [0, 1, 0]])
     assert np.allclose(out, expected, atol=1e-6)
     assert basis.project(vectors[:0]).shape == (0, DIMENSION)
+    residual = np.array([[0, -1, 0], [0, 2, 0], [0, 0, 0], [2, 0, 0]], dtype=np.float32)
+    moved = basis.project(vectors, residual)
+    assert np.allclose(moved[0], np.array([3, 3, 0]) / np.sqrt(18), atol=1e-6)
+    assert np.allclose(moved[1:3], [[0, 1, 0], [0, 0, 0]])
+    assert np.allclose(moved[3], np.array([2, 2, 0]) / np.sqrt(8), atol=1e-6)
 
 
 Damage = Callable[[Path], object]

@@ -33,6 +33,7 @@ def make_space(d: int = D, hidden: int = 9, gate: int = 4) -> Space:
     }
     weights = {k: generator.standard_normal(v).astype(np.float32) for k, v in shapes.items()}
     weights["scale"] = np.array([0.1], dtype=np.float32)
+    weights["trust"] = np.array([0.4, 0.7], dtype=np.float32)
     return Space(
         name="trained",
         encoder="0" * 64,
@@ -74,7 +75,8 @@ def by_hand(space: Space, v: F64, weight: float, noise: float) -> F64:
     gate = np.log1p(
         np.exp(w["gate_w2"] @ gelu(w["gate_w1"] @ features + w["gate_b1"]) + w["gate_b2"])
     )
-    return np.asarray(w["w2"] @ hidden + w["b2"] + gate * z)
+    trust = np.log1p(np.exp(w["trust"][0] + w["trust"][1] * features[2]))
+    return np.asarray(trust * (w["w2"] @ hidden + w["b2"] + gate * z))
 
 
 @pytest.mark.parametrize("length", [0.0, 1e-9, 1e-4, 0.3, 5.0, 1e3])
