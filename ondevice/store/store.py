@@ -246,6 +246,9 @@ def _open(kind: type[Store], home: Home, randomness: "Randomness", *, create: bo
         with files.locked(home):
             if not home.keybox.exists():
                 keybox.create(home, randomness)
+    if files.next_pepper(home).exists():  # a change of keys was interrupted at its very end
+        with files.locked(home):
+            keybox.settle(home)
     box = keybox.read(home)
     connection = _connect(home, box, randomness)
     store = kind(connection, home, randomness)
