@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 import numpy as np
@@ -170,6 +171,31 @@ def released_anew(store: Store, at: Stream) -> Iterable[Step]:
         yield tuple(value + 1 + random.getrandbits(24) for value in y)
 
 
+def tick_ahead(store: Store, at: Stream, now: datetime, make_row: RowMaker) -> int:
+    """Releases a day that has not ended, so that it reopens."""
+    return store.tick(at, now=now + timedelta(days=1), make_row=make_row)
+
+
+@dataclass
+class Silent:
+    """No row on a day without a behaviour: that there was none is seen."""
+
+    behaved: bool = False
+
+    def record(self, store: Store, batch: Sequence[Entry], make_row: RowMaker) -> list[Recorded]:
+        self.behaved = True
+        return record(store, batch, make_row)
+
+    def tick(self, store: Store, at: Stream, now: datetime, make_row: RowMaker) -> int:
+        if not self.behaved:
+            return 0
+        self.behaved = False
+        return store.tick(at, now=now, make_row=make_row)
+
+    def mechanism(self) -> Mechanism:
+        return Mechanism(name="silent on empty days", record=self.record, tick=self.tick)
+
+
 @dataclass
 class Early:
     """Shows a row as soon as it is drawn."""
@@ -241,6 +267,10 @@ BROKEN: dict[str, Broken] = {
     "row in 32 bits": wrong("sensitivity", row=row_in_32_bits),
     "row released twice": wrong("trace", record=record_twice),
     "noise drawn anew at each reading": wrong("trace", released=released_anew),
+    "a day released before its end": wrong("trace", tick=tick_ahead),
+    "empty days left out": Broken(
+        make=lambda: Silent().mechanism(), caught_by=("mechanism.trace",)
+    ),
     "row shown before its commit": Broken(
         make=lambda: Early().mechanism(), caught_by=("mechanism.trace", "mechanism.crash")
     ),

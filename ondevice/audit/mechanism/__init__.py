@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ondevice.audit.mechanism import (
     canaries,
+    clocked,
     crash,
     noise,
     parameters,
@@ -19,7 +20,7 @@ from ondevice.audit.mechanism import (
     sensitivity,
     trace,
 )
-from ondevice.audit.mechanism.findings import Finding, Report
+from ondevice.audit.mechanism.findings import Finding, Report, verdict
 from ondevice.audit.mechanism.subject import SHIPPED, Mechanism
 from ondevice.errors import IntegrityError, OnDeviceError
 from ondevice.privacy.randomness import Randomness, SystemRandomness
@@ -137,7 +138,7 @@ class _Audit:
             "mechanism.low_bits": lambda: sampling.check_low_bits(*given, draws=effort.low_bits),
             "mechanism.sampler": lambda: sampling.check_sampler(*given, draws=effort.sampler),
             "mechanism.sensitivity": lambda: sensitivity.check(*given, rounds=effort.search),
-            "mechanism.trace": lambda: trace.check(self.subject, self.folder, self.randomness),
+            "mechanism.trace": lambda: _trace(self.subject, self.folder, self.randomness),
             "mechanism.variance": lambda: noise.check_variance(self.noise),
             "mechanism.fit": lambda: noise.check_fit(self.noise),
             "mechanism.cross_row": lambda: noise.check_cross_row(self.noise),
@@ -147,6 +148,16 @@ class _Audit:
             ),
         }
         return checks[name]()
+
+
+def _trace(subject: Mechanism, folder: Path, randomness: Randomness) -> Finding:
+    """Follow rows that come at behaviours, and rows that come at public times."""
+    found = trace.check(subject, folder, randomness)
+    if found.status != "pass":
+        return found
+    problems = clocked.problems(subject, folder, randomness)
+    passed = f"{found.evidence}; days that ended got one row each, and no behaviour moved one"
+    return verdict(found.id, problems, passed=passed, measured=found.measured)
 
 
 def _guarded(name: str, audit: _Audit) -> Finding:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 
 import numpy as np
@@ -31,6 +32,11 @@ def record(store: Store, batch: Sequence[Entry], make_row: RowMaker) -> list[Rec
     return store.record_many(batch, make_row)
 
 
+def tick(store: Store, stream: Stream, now: datetime, make_row: RowMaker) -> int:
+    """Release the rows that are due at public times."""
+    return store.tick(stream, now=now, make_row=make_row)
+
+
 def released(store: Store, stream: Stream) -> Iterable[Step]:
     """Return the rows that whoever computes the shared view can read."""
     return store.releases.rows(stream)
@@ -48,6 +54,7 @@ class Mechanism:
     row: RowFunction = streams.row
     row_maker: RowMaking = make_rows
     record: Callable[[Store, Sequence[Entry], RowMaker], list[Recorded]] = record
+    tick: Callable[[Store, Stream, datetime, RowMaker], int] = tick
     released: Callable[[Store, Stream], Iterable[Step]] = released
 
 

@@ -29,7 +29,9 @@ class _FailedDrawError(OnDeviceError):
 
 
 @dataclass(slots=True)
-class _Watch:
+class Watch:
+    """Stands where rows are drawn, and looks at what others can read."""
+
     subject: Mechanism
     store: Store
     other: Store  # a reader with a connection of its own
@@ -38,6 +40,7 @@ class _Watch:
     problems: list[str] = field(default_factory=list)
     drawn: list[Step] = field(default_factory=list)
     committed: list[Step] = field(default_factory=list)
+    entered: list[Step] = field(default_factory=list)  # the newest step of each row drawn
     fail: bool = False  # at the next draw, after it
 
     def __call__(self, stream: Stream, inputs: Sequence[Step], state: bytes | None) -> Row:
@@ -46,6 +49,7 @@ class _Watch:
             self.problems.append("a row is drawn before its stream is charged in the ledger")
         row = self.make(stream, inputs, state)
         self.drawn.append(row.y)
+        self.entered.append(tuple(inputs[0]))
         self.look("while a row is drawn")
         if self.fail:
             raise _FailedDrawError("stopped on purpose")
@@ -103,7 +107,7 @@ def check(subject: Mechanism, folder: Path, randomness: Randomness) -> Finding:
     home = Home(folder / "traced")
     with Store.open(home) as store, Store.open(home) as other:
         stream = open_stream(store, parameters(subject))
-        watch = _Watch(
+        watch = Watch(
             subject=subject,
             store=store,
             other=other,
@@ -133,7 +137,7 @@ def check(subject: Mechanism, folder: Path, randomness: Randomness) -> Finding:
     )
 
 
-def _failed_draw(watch: _Watch) -> None:
+def _failed_draw(watch: Watch) -> None:
     """What is drawn and not committed is never seen, and leaves nothing behind."""
     watch.fail = True
     try:
@@ -146,7 +150,7 @@ def _failed_draw(watch: _Watch) -> None:
     watch.look("although its transaction failed")
 
 
-def _beyond_the_cap(watch: _Watch, store: Store, subject: Mechanism) -> None:
+def _beyond_the_cap(watch: Watch, store: Store, subject: Mechanism) -> None:
     before = len(store.ledger.streams())
     greedy = subject.parameters(8.0, 1e-6, DIMENSION, half_life=HALF_LIFE)
     try:
