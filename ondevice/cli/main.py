@@ -35,6 +35,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "profile": ("ondevice.cli.profile:profile", "Show the private profile."),
         "audit": ("ondevice.cli.audit:audit", "Check this home, this program and its lock."),
         "budget": ("ondevice.cli.budget:budget", "Say what the privacy guarantee is."),
+        "evaluate": (
+            "ondevice.cli.evaluate:evaluate",
+            "See how good your lists are, on your own history.",
+        ),
         "catalogue": (
             "ondevice.cli.catalogue:catalogue",
             "List, add, update or remove catalogues.",

@@ -12,6 +12,7 @@ import numpy as np
 
 from ondevice.domain import Part
 from ondevice.formats.catalogue import Catalogue
+from ondevice.profile import interests
 from ondevice.profile.explain import POPULARITY
 from ondevice.ranking.score import F64, I64, products
 
@@ -85,8 +86,86 @@ class FromHistory:
         return np.zeros(len(rows))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FromInterests:
+    """Scores of raw history where the space was trained to say how deeds speak.
+
+    `likeness - max(0, DISLIKED * likeness to what was disliked) + bias`, see `profile.interests`;
+    a deed's part is its share of the likeness. Ages are those that the space has learned.
+    """
+
+    history: History  # weights of the kinds alone
+    catalogue: Catalogue
+    learned: interests.Interests
+
+    @cached_property
+    def _oldest_first(self) -> tuple[F64, F64, F64]:
+        """Deeds (m, d), and how much each was liked and disliked (m,)."""
+        weights = self.history.weights[::-1]
+        return self.history.vectors[::-1], np.maximum(weights, 0.0), np.maximum(-weights, 0.0)
+
+    @cached_property
+    def values(self) -> F64:
+        """(n,), additive scores."""
+        deeds, liked, disliked = self._oldest_first
+        units = self.catalogue.unit()
+        out = interests.likeness(self.learned, deeds, units, weights=liked)
+        if disliked.any():
+            far = interests.likeness(self.learned, deeds, units, weights=disliked)
+            out = out - DISLIKED * np.maximum(0.0, far)
+        return np.asarray(out + self.catalogue.bias)
+
+    @cached_property
+    def usual(self) -> float:
+        """The popularity of the middle item."""
+        return float(np.median(self.catalogue.bias)) if len(self.catalogue) else 0.0
+
+    def parts(self, row: int) -> list[Part]:
+        """What the score of `row` consists of."""
+        deeds, liked, disliked = self._oldest_first
+        unit = self.catalogue.unit([row])[0]
+        shares = interests.shares(self.learned, deeds, unit, weights=liked)
+        against = interests.shares(self.learned, deeds, unit, weights=disliked)
+        if against.sum() > 0.0:
+            shares = shares - DISLIKED * against
+        parts = [
+            Part(kind="behaviour", label=label, share=share)
+            for label, share in zip(self.history.labels, shares[::-1].tolist(), strict=True)
+        ]
+        bias = float(self.catalogue.bias[row])
+        return [*parts, Part(kind="popularity", label=POPULARITY, share=bias)]
+
+    def noise(self, rows: I64) -> F64:
+        """(m,): there is none."""
+        return np.zeros(len(rows))
+
+
+def exact_base(history: History, catalogue: Catalogue) -> FromHistory | FromInterests:
+    """Return the scores that raw history gives, as the space learned it, else by public constants.
+
+    Args:
+        history: newest first, with the weights of the kinds alone.
+        catalogue: in the space of the history.
+    """
+    learned = catalogue.space.interests
+    if learned is not None:
+        return FromInterests(
+            history=history, catalogue=catalogue, learned=interests.Interests.of(learned)
+        )
+    return FromHistory(
+        history=history_of(
+            history.labels,
+            history.vectors,
+            history.weights,
+            half_life=catalogue.space.half_life,
+        ),
+        catalogue=catalogue,
+        temperature=catalogue.space.temperature,
+    )
+
+
 def history_of(
-    labels: Sequence[str], vectors: F64, kinds: Sequence[float], *, half_life: int
+    labels: Sequence[str], vectors: F64, kinds: Sequence[float] | F64, *, half_life: int
 ) -> History:
     """Return the newest deeds that count.
 

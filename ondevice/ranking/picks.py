@@ -8,7 +8,7 @@ import numpy as np
 from ondevice.formats.tensors import F32, I8
 from ondevice.ranking.score import F64, products
 
-STRENGTH = 1.0  # spreads of the scores for an item one deviation nearer to the interest than most
+STRENGTH = 2.0  # spreads of the scores for an item one deviation nearer to the interest than most
 FADE = 20.0  # steps after which a pick counts half
 _REACH = 3.0  # deviations that count at most
 
@@ -27,7 +27,7 @@ def picked(
     """Yield what each pick adds to the scores, (n,); of several, an item takes the largest alone.
 
     With z how many deviations an item is nearer to the pick than the mean item, the share is
-    `spread * z / (1 + steps / 20)`, z from 0 to 3.
+    `2 spread * z / (1 + steps / 20)`, z from 0 to 3.
 
     Args:
         picks: k interests.

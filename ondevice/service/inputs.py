@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 
 from ondevice import clock
 from ondevice.domain import Kind, Verdict
+from ondevice.service import bridge
 from ondevice.service.private import released_profile
 from ondevice.service.session import Session
+from ondevice.service.streams import open_streams, past_of
 from ondevice.store.emitted import ShownList
 
 if TYPE_CHECKING:
     from ondevice.formats.catalogue import Catalogue
+    from ondevice.formats.space import Space
+    from ondevice.profile.base import Base
     from ondevice.profile.cross_domain import Abroad
     from ondevice.profile.exact import History
     from ondevice.profile.owner_view import Owner
@@ -63,23 +67,20 @@ def owner_inputs(
         exact: from raw history; None: as configured.
     """
     from ondevice.profile.base import FromRelease
-    from ondevice.profile.exact import FromHistory
     from ondevice.profile.explain import Past
     from ondevice.profile.owner_view import Owner
 
     raw = session.config.exact if exact is None else exact
     profile = released_profile(session, catalogue.space)
-    base: FromRelease | FromHistory
+    base: Base
     if raw:
-        base = FromHistory(
-            history=_history(session, catalogue),
-            catalogue=catalogue,
-            temperature=catalogue.space.temperature,
-        )
+        from ondevice.profile.exact import exact_base
+
+        base = exact_base(raw_history(session, catalogue)[0], catalogue)
     else:
         from ondevice.profile.cross_domain import evidence
 
-        past, forgotten = _past(session, catalogue.space.digest)
+        past, forgotten = _past(session, catalogue.space)
         others = _abroad(session, catalogue)
         base = FromRelease(
             profile=profile,
@@ -140,11 +141,10 @@ class _Past:
     older: "F64 | None" = None  # decayed sum of all before, in grid units
 
 
-def _past(session: Session, space: str) -> "tuple[_Past, bool]":
-    stream = session.store.ledger.current(space) if session.has_store else None
-    if stream is None:
+def _past(session: Session, space: "Space") -> "tuple[_Past, bool]":
+    past = past_of(session, space) if session.has_store else None
+    if past is None:
         return _Past(), False
-    past = session.store.behaviours.steps(stream)
     told = _Past(
         steps=_named(session, past.individual), older=past.older if past.older_count else None
     )
@@ -202,15 +202,21 @@ def _owner_picks(session: Session, catalogue: "Catalogue") -> "list[Pick]":
     return [*public, *_as_picks(session, catalogue, names)]
 
 
-def _history(session: Session, catalogue: "Catalogue") -> "History":
-    """The newest deeds whose vectors are known in the catalogue's space."""
+def raw_history(
+    session: Session, catalogue: "Catalogue"
+) -> "tuple[History, tuple[int | None, ...]]":
+    """Return the newest deeds whose vectors are known in the catalogue's space, newest first.
+
+    Their weights are those of their kinds, without age. With each comes the row of the item that
+    it was about, None where it is not of this catalogue.
+    """
     import numpy as np
 
     from ondevice.profile import exact
 
-    space, titles = catalogue.space, _Titles(session)
+    space, titles, name = catalogue.space, _Titles(session), catalogue.manifest.catalogue
     here = {one.id for one in session.installed()}
-    labels, vectors, kinds = [], [], []
+    labels, vectors, kinds, rows = [], [], [], []
     if session.has_store:
         behaviours = session.store.behaviours
         recorded, encoded = behaviours.vectors()
@@ -221,13 +227,14 @@ def _history(session: Session, catalogue: "Catalogue") -> "History":
         }
         picked = _pick_ids(session)
         for one in behaviours.recent(2 * exact.NEWEST):
-            vector = None
+            vector, row = None, None
             if one.id in texts:
                 vector = space.project(texts[one.id][None])[0]
             elif one.item is not None and one.catalogue in here:
                 home = session.catalogue(one.catalogue or "")
                 if home.space.digest == space.digest and home.records.has(one.item):
-                    vector = home.unit([home.records.row(one.item)])[0]
+                    at = home.records.row(one.item)
+                    vector, row = home.unit([at])[0], at if one.catalogue == name else None
             if vector is None:
                 continue
             labels.append(
@@ -235,12 +242,13 @@ def _history(session: Session, catalogue: "Catalogue") -> "History":
             )
             vectors.append(vector.astype(np.float64))
             kinds.append(session.config.weights[one.kind])
-    return exact.history_of(
-        labels,
-        np.array(vectors).reshape(len(vectors), space.dimension),
-        kinds,
-        half_life=space.half_life,
+            rows.append(row)
+    made = exact.History(
+        labels=tuple(labels),
+        vectors=np.array(vectors).reshape(len(vectors), space.dimension),
+        weights=np.array(kinds, dtype=np.float64),
     )
+    return made, tuple(rows)
 
 
 def _abroad(session: Session, catalogue: "Catalogue") -> "list[Abroad]":
@@ -250,19 +258,17 @@ def _abroad(session: Session, catalogue: "Catalogue") -> "list[Abroad]":
 
     if not session.has_store:
         return []
-    used = {stream.space for stream in session.store.ledger.streams()}
-    used.discard(catalogue.space.digest)
+    used = {stream.space for stream in open_streams(session)} - {catalogue.space.digest}
     if not used:
         return []
-    spaces = {session.base_space.digest: session.base_space}
-    for one in session.installed():
-        if used - spaces.keys():
-            space = session.catalogue(one.id).space
-            spaces[space.digest] = space
+    carried = bridge.predecessor(session, catalogue.space)
+    if carried is not None:  # it goes on in the profile of this space already
+        used.discard(carried[0].space)
+    spaces = {space.digest: space for space in bridge.spaces(session)}
     found = []
     for digest in sorted(used & spaces.keys()):
         profile = released_profile(session, spaces[digest])
-        told, _ = _past(session, digest)
+        told, _ = _past(session, spaces[digest])
         past = Past.of(profile, told.steps, told.older)
         found.append(Abroad(space=spaces[digest], profile=profile, past=past))
     return found

@@ -16,6 +16,7 @@ from ondevice.profile.base import FromRelease
 from ondevice.service import inputs
 from ondevice.service.answers import Shown
 from ondevice.service.behave import log_one, record
+from ondevice.service.evaluate import evaluate
 from ondevice.service.feedback import give, listed
 from ondevice.service.interests import drop, interests, mute, pick, unmute
 from ondevice.service.recommend import compare, recommend, why
@@ -46,7 +47,7 @@ def nearest(catalogue: Catalogue, item: str, among: set[str]) -> str:
     cosines = units @ units[catalogue.records.row(item)]
     order = np.argsort(-cosines, kind="stable").tolist()
     names = [catalogue.records.ids[row] for row in order]
-    return next(name for name in names if name in among and name != item)
+    return str(next(name for name in names if name in among and name != item))
 
 
 @pytest.mark.parametrize(("verdict", "inside"), [("like", True), ("less", False)])
@@ -316,3 +317,23 @@ def test_a_configuration_of_lists_is_read() -> None:
     )
     assert found.exact
     assert found.ranking == Ranking(age_limit=12, allow=("category:a", "b"), rating=-0.5)
+
+
+def test_the_devices_own_evaluation_reads_and_writes_nothing_else(session: Session) -> None:
+    before = session.store.behaviours.count()
+    found = evaluate(session, catalogue=FILMS)
+    rows = {row.name: row for row in found.rows}
+
+    assert set(rows) == {"ours", "exact", "popularity"}
+    assert rows["ours"].epsilon == session.config.epsilon
+    assert rows["exact"].epsilon is None
+    assert 5 <= found.held_out <= 20 <= found.behaviours
+    assert all(0 <= row.ndcg <= row.hr <= 1 for row in found.rows)
+    assert rows["exact"].hr > rows["popularity"].hr  # the sample person has a taste
+    assert session.store.behaviours.count() == before
+    assert session.store.shown.get(FILMS) is None
+
+
+def test_a_short_history_is_not_evaluated(tmp_path: Path) -> None:
+    with Session.open(tmp_path / "new") as session, pytest.raises(NotReadyError, match="too few"):
+        evaluate(session)
