@@ -4,7 +4,7 @@
 a child; `judge` comes after.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +119,7 @@ def lock_of(level: lock.Level, possible: lock.Level) -> Finding:
     return Finding(id="lock", status="n/a", evidence=possible.words())
 
 
-def modules(loaded: Mapping[str, Any] | frozenset[str]) -> Finding:
+def modules(loaded: Collection[str]) -> Finding:
     """Look for what talks to a network among the modules of this process."""
     found = [name for name in FORBIDDEN if name in loaded]
     if found:

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ def audit(
     quick: bool = False,
     prepared: "Prepared | None" = None,
     mechanism: Mechanism | None = None,
+    loaded: Collection[str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Audit:
     """Run every check against the home `root`. Never raises for what it finds.
@@ -42,6 +43,7 @@ def audit(
         quick: exact checks only.
         prepared: what `prepare` returned before this process locked itself; made here if missing.
         mechanism: measures the mechanism; what is installed, by default.
+        loaded: names of the modules of the process that holds the keys; this one's, by default.
         progress: told what is being checked.
     """
     from ondevice.audit import home, network, shelves
@@ -66,7 +68,7 @@ def audit(
     measure = mechanism or _mechanism
     found += measure(quick=quick, streams=examined.streams, progress=progress)
     # Last: by now everything that this process will ever load beside the keys is loaded.
-    found.append(network.modules(frozenset(sys.modules)))
+    found.append(network.modules(sys.modules if loaded is None else loaded))
     return Audit(findings=tuple(found), quick=quick)
 
 
