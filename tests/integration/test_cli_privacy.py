@@ -84,23 +84,6 @@ def test_new_home_takes_the_cap_of_its_configuration(tmp_path: Path) -> None:
     assert (budget["epsilon"], budget["delta"]) == (pytest.approx(1.0, abs=1e-6), 1e-9)
 
 
-@pytest.mark.parametrize(
-    "command", [("log", "a thing"), ("log", "-"), ("feedback", "ITEM", "like")]
-)
-def test_unit_of_a_day_is_refused_before_a_stream_is_opened(
-    tmp_path: Path, command: tuple[str, ...]
-) -> None:
-    home = tmp_path / "home"
-    home.mkdir(mode=0o700)
-    configure(home, 'unit = "day"\n')
-    item = here("recommend", "--json", home=home).document["items"][0]["id"]
-    told = [item if word == "ITEM" else word for word in command]
-    message = here(*told, home=home, given=b'{"text": "a thing"}').refused(2)
-    assert 'unit = "behaviour"' in message
-    assert here("budget", "--json", home=home).document["streams"] == []
-    assert here("history", "--json", home=home).document["total"] == 0
-
-
 def test_profile_shows_what_was_released(home: Path) -> None:
     found = here("profile", "show", "--json", "--catalogue", FILMS, home=home).document
     assert {"catalogue", "steps", "remembered", "noise_std", "topics"} <= set(found)
