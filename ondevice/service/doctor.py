@@ -40,6 +40,7 @@ def examine(root: Path) -> list[Finding]:
         "home": _home,
         "store": _store,
         "catalogues": _catalogues,
+        "lock": _lock,
         "terminal": _terminal,
     }
     found: list[Finding] = []
@@ -133,6 +134,22 @@ def _catalogues(root: Path) -> Finding:
             fix="ondevice-rec catalogue update",
         )
     return Finding(id="catalogues", status="pass", evidence=f"{len(own)} of your own, all verified")
+
+
+def _lock(_: Path) -> Finding:
+    from ondevice.sandbox import lock
+
+    here, possible = lock.level(), lock.possible()
+    best = here if here.enforced else possible
+    if not best.enforced:
+        return Finding(
+            id="lock",
+            status="warn",
+            evidence=best.words(),
+            fix="use Linux on x86-64 or 64-bit ARM, outside a container that forbids seccomp",
+        )
+    said = best.words() if here.enforced else f"of every command: {best.words()}"
+    return Finding(id="lock", status="pass" if best.files else "warn", evidence=said)
 
 
 def _terminal(_: Path) -> Finding:

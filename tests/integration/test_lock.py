@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ needs_lock = pytest.mark.skipif(not LEVEL.calls, reason="this system knows no lo
 needs_landlock = pytest.mark.skipif(not LEVEL.files, reason="this kernel has no Landlock")
 
 
-def run(target: str, plan: lock.Plan, **given: object) -> dict[str, object]:
+def run(target: str, plan: lock.Plan, **given: Any) -> dict[str, object]:
     child = engine.spawn(f"tests.locked:{target}", plan, **given)
     try:
         said, _ = child.channel.receive()
