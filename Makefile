@@ -108,5 +108,5 @@ $(SERVER): pyproject.toml requirements/server.txt requirements/venv.sh
 	@echo "setting up the server stack in .venv-server, about 2 GB: minutes" >&2
 	@.venv-server/bin/python $(PIP) -c requirements/server.txt torch
 	@.venv-server/bin/python $(PIP) -c requirements/server.txt -e ".[server,dev]" \
-		opendp dp-accounting
+		opendp dp-accounting tink atheris 'moto[s3]' flask flask-cors
 	@touch $@

@@ -10,11 +10,17 @@ from ondevice.domain import Scenario
 from ondevice.errors import NotReadyError
 
 if TYPE_CHECKING:
+    from ondevice.encoder.session import Encoder
     from ondevice.formats.space import Space
+    from server_tools.embed.groups import Engine
 
 
 @click.command()
-@click.option("--source", required=True, help="A .jsonl, .jsonl.gz or .csv file, or apt:.")
+@click.option(
+    "--source",
+    required=True,
+    help="Path or address of a .jsonl, .jsonl.gz, .csv or .parquet file; or apt:.",
+)
 @click.option("--id", "catalogue", required=True, help="Lower-case letters, digits, hyphens.")
 @click.option("--scenario", required=True, type=click.Choice([s.value for s in Scenario]))
 @click.option("--title", default="", help="Shown to people; the id by default.")
@@ -27,7 +33,9 @@ if TYPE_CHECKING:
     help="The space; the base space that every device has by default.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the build.")
-@click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True)
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--workers", type=click.IntRange(1), help="Of the Ray engine; one a CPU by default.")
+@click.option("--ray-address", default="", help="Of a cluster; one is started here by default.")
 def build(
     source: str,
     catalogue: str,
@@ -37,7 +45,9 @@ def build(
     licence: str,
     space_folder: Path | None,
     out: Path,
-    engine: str,  # noqa: ARG001  # there is one so far
+    engine: str,
+    workers: int | None,
+    ray_address: str,
 ) -> None:
     """Embed a catalogue: items of SOURCE become shards and a manifest in OUT.
 
@@ -65,6 +75,7 @@ def build(
             out=out,
             space_travels=travels,
             progress=bar.show,
+            engine=_engine(engine, workers, ray_address),
         )
     size = sum(entry.size for entry in built.shards)
     click.echo(
@@ -91,6 +102,22 @@ def preview(folder: Path, text: str, limit: int) -> None:
     for row in np.argsort(-cosines, kind="stable")[:limit]:
         item = catalogue.records[int(row)]
         click.echo(f"{cosines[row]:6.3f}  {item.title}  [{item.category}]")
+
+
+def _engine(name: str, workers: int | None, address: str) -> "Engine | None":
+    if name == "local":
+        return None
+    from server_tools.embed import ray_data
+
+    cpus = ray_data.connect(address)
+    return ray_data.Ray(make=_encoder, workers=workers or max(1, cpus))
+
+
+def _encoder() -> "Encoder":
+    from ondevice.encoder.session import Encoder
+    from ondevice.paths import bundled
+
+    return Encoder.load(bundled("encoder"))
 
 
 def _space(folder: Path | None) -> "tuple[Space, bool]":

@@ -1,7 +1,6 @@
 """Where catalogues come from: one module for each source, all giving checked `Item`s."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from ondevice.domain import Item
 from ondevice.errors import ConfigError
@@ -21,8 +20,8 @@ def read(source: str) -> Iterator[Item]:
     """Yield the items of `source` in its order, each checked and with an id of its own.
 
     Args:
-        source: the path of a .jsonl, .jsonl.gz or .csv file, `apt:` for the installed Debian
-            packages, or `apt:PATTERN` for some of them.
+        source: the path or address of a .jsonl, .jsonl.gz, .csv or .parquet file, `apt:` for the
+            installed Debian packages, or `apt:PATTERN` for some of them.
 
     Raises:
         ConfigError: an unknown kind of source, or content that we refuse; names file and line.
@@ -36,12 +35,16 @@ def read(source: str) -> Iterator[Item]:
     if name.endswith((".jsonl", ".jsonl.gz", ".ndjson")):
         from server_tools.sources import jsonl
 
-        return jsonl.read(Path(source))
+        return jsonl.read(source)
     if name.endswith(".csv"):
         from server_tools.sources import csv
 
-        return csv.read(Path(source))
+        return csv.read(source)
+    if name.endswith(".parquet"):
+        from server_tools.sources import parquet
+
+        return parquet.read(source)
     raise ConfigError(
         f"cannot tell what kind of source '{source}' is",
-        hint="give a .jsonl, .jsonl.gz or .csv file, or apt: for the installed Debian packages",
+        hint="give a .jsonl, .jsonl.gz, .csv or .parquet file, or apt: for this machine's packages",
     )

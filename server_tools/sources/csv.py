@@ -11,16 +11,16 @@ from server_tools.sources import files, rows
 _SEPARATORS = ",;\t"
 
 
-def read(path: Path) -> Iterator[Item]:
+def read(path: Path | str) -> Iterator[Item]:
     """Yield the items of `path`. The header names the fields, in any case and order.
 
     Raises:
         ConfigError: names file and line.
     """
-    return rows.items(_rows(path), source=str(path))
+    return rows.items(_rows(str(path)), source=str(path))
 
 
-def _rows(path: Path) -> Iterator[rows.Row]:
+def _rows(path: str) -> Iterator[rows.Row]:
     texts = (text for _, text in files.lines(path))
     first = next(texts, "")
     separator = max(_SEPARATORS, key=first.count)

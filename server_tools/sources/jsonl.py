@@ -9,16 +9,16 @@ from ondevice.errors import ConfigError
 from server_tools.sources import files, rows
 
 
-def read(path: Path) -> Iterator[Item]:
+def read(path: Path | str) -> Iterator[Item]:
     """Yield the items of `path`; blank lines are passed over.
 
     Raises:
         ConfigError: names file and line.
     """
-    return rows.items(_rows(path), source=str(path))
+    return rows.items(_rows(str(path)), source=str(path))
 
 
-def _rows(path: Path) -> Iterator[rows.Row]:
+def _rows(path: str) -> Iterator[rows.Row]:
     for number, line in files.lines(path):
         if not line.strip():
             continue
