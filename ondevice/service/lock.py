@@ -57,11 +57,12 @@ def enter(
         _use(_broker)
     _read_secrets(places)  # after the fork: the broker has seen none of them
     own = [_scratch()] if scratch else []
-    parents = [path.parent for path in (*places, *own)]
-    outputs = [*(_output(path) for path in write), *(_made(folder) for folder in fill)]
+    filled = [_made(folder) for folder in fill]
+    outputs = [_output(path) for path in write]
+    parents = [path.parent for path in (*places, *own, *filled)]
     return lock.apply(
         lock.Plan(
-            change=(*places, *own, *outputs),
+            change=(*places, *own, *filled, *outputs),
             read=tuple(path.absolute() for path in read),
             empty=tuple(parents),
             keep={*keep, *([_broker.handle] if _broker else [])},
