@@ -81,6 +81,22 @@ print(json.dumps(sorted(m for m in sys.modules if m.startswith("ondevice."))))
     assert not [name for name in found if name.startswith(("ondevice.store", "ondevice.service"))]
 
 
+def test_no_command_loads_what_starts_threads_before_its_lock(python: Python) -> None:
+    found = python(
+        """
+import importlib, json, sys
+from ondevice.cli.main import COMMANDS
+import ondevice.service.lock, ondevice.sandbox.broker
+for place, _ in COMMANDS.values():
+    importlib.import_module(place.partition(":")[0])
+print(json.dumps([len(COMMANDS), [n for n in ondevice.service.lock.TOO_EARLY if n in sys.modules]]))
+"""
+    ).document
+
+    assert found[0] >= 15
+    assert found[1] == []
+
+
 def test_naming_the_package_loads_almost_nothing(python: Python) -> None:
     found = python(
         """

@@ -1,6 +1,7 @@
 """The lock and the broker, for real: what a locked process can still do, and what it can't."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from ondevice.cli.lock import NEEDS
 from ondevice.cli.main import COMMANDS
 from ondevice.errors import ConfigError, NotReadyError, OnDeviceError, TrustError
-from ondevice.sandbox import broker, engine, lock
+from ondevice.sandbox import broker, engine, lock, numbers
 from ondevice.updates import fetch
 from tests.commands import here, process
 
@@ -59,6 +60,15 @@ def test_only_its_own_files(tmp_path: Path) -> None:
     assert said["program"] == "EPERM"
     assert said["descriptor of the caller"] == "EBADF"
     assert (other / "secret").read_text() == "secret"
+
+
+@needs_lock
+@pytest.mark.skipif(LEVEL.architecture != "x86_64", reason="x32 is an interface of x86-64")
+def test_a_call_of_x32_ends_the_process() -> None:
+    getpid = 39
+
+    assert run("foreign", plan(), number=numbers.X32 | getpid) == {"signal": signal.SIGSYS}
+    assert run("foreign", plan(), number=getpid) == {"signal": 0}
 
 
 @needs_lock
