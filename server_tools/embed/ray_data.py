@@ -78,7 +78,8 @@ def connect(address: str) -> int:
                 f"cannot join a Ray cluster at '{address}': {error}",
                 hint="give --ray-address HOST:PORT of a running cluster, or none at all",
             ) from error
-    return int(ray.cluster_resources().get("CPU", 1))
+    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return int(resources.get("CPU", 1))
 
 
 class _Worker:

@@ -22,6 +22,7 @@ with atheris.instrument_imports(include=["ondevice"]):
     from ondevice.privacy import decoder
     from ondevice.privacy.stream import StreamParameters
     from ondevice.store import keybox
+    from ondevice.store.seal import Seal
     from ondevice.updates import trust
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -53,7 +54,7 @@ PARSERS: Mapping[str, Callable[[bytes], object]] = {
     "envelope": lambda blob: envelope.unwrap(blob, PRIVATE, catalogue="films"),
     "importer": _importer,
     "invite": invite.decode,
-    "keybox": lambda blob: keybox.decode(blob, pepper=KEY),
+    "keybox": lambda blob: keybox.decode(blob, under=Seal(pepper=KEY)),
     "manifest": manifest.decode,
     "records": _records,
     "sealed": lambda blob: sealed.open_sealed(KEY, blob, b""),

@@ -70,7 +70,7 @@ def main() -> None:
     took = time.monotonic() - started
     report = {"items_per_s": round(built.items / took), "actors": len(list(notes.iterdir()))}
     sys.stdout.write(json.dumps(report) + "\n")
-    ray.shutdown()
+    ray.shutdown()  # type: ignore[no-untyped-call]
     cluster.shutdown()
 
 
