@@ -20,6 +20,10 @@ from ondevice.errors import ConfigError
 T = TypeVar("T")
 
 
+# A key that came after recipes were in use: at its default it is no part of a digest.
+LATER: Mapping[str, Any] = types.MappingProxyType({"later": True})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherRecipe:
     """Who is imitated: an installed package that holds a model folder in full precision."""
@@ -39,6 +43,21 @@ class StudentRecipe:
     vocabulary: int  # tokens kept, special ones and single characters included
     max_tokens: int = 128
     zipf_prior: float = 0.2  # weight of the teacher's own frequency order in the choice of tokens
+    # neurons kept in each feed-forward block; 0: all of them
+    intermediate: int = field(default=0, metadata=LATER)
+    # recipe file, beside this one, whose finished student is cut down
+    start: str = field(default="", metadata=LATER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearRecipe:
+    """Families of sentences that differ in little (`server_tools.distill.near`)."""
+
+    families: int
+    size: int = 4  # texts of a family
+    max_words: int = 18
+    invented: float = 0.4  # part of the families that begin with an invented sentence
+    corpora: tuple[str, ...] = ()  # where the others begin; their words are used too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +70,9 @@ class TextsRecipe:
     composed: float = 0.0  # part of each corpus: "title. words. description"
     clipped: float = 0.0  # part of each corpus: the first one to six words
     max_characters: int = 600
+    # lines drawn at one place of a corpus; above 1, every other chunk has batches of one corpus
+    neighbours: int = field(default=1, metadata=LATER)
+    near: NearRecipe = field(default=NearRecipe(families=0), metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +91,12 @@ class TrainingRecipe:
     weight_decay: float = 0.01
     clip: float = 1.0
     similarity: float = 5.0  # weight of the squared error of the batch's similarity matrix
+    # weight of the same within families and neighbours
+    family: float = field(default=0.0, metadata=LATER)
+    # weight of the divergence of whom a text finds alike
+    ranking: float = field(default=0.0, metadata=LATER)
+    temperature: float = field(default=0.05, metadata=LATER)  # of that divergence
+    sparse_words: bool = field(default=False, metadata=LATER)  # only the words of a batch move
     embeddings_after: int = 0  # views after which word embeddings learn too
     embeddings_rate: float = 0.1  # of the rate
     chunk: int = 4_096  # texts embedded by the teacher at once
@@ -82,6 +110,10 @@ class MeasureRecipe:
     sts: str = ""  # file name in `--sts DIR`
     every: int = 8_000  # views between measurements
     checkpoint_seconds: float = 120.0
+    # views without a better measurement after which a run ends; 0: none
+    patience: int = field(default=0, metadata=LATER)
+    # quantise the best measured weights, not the last
+    keep_best: bool = field(default=False, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +121,11 @@ class QuantiseRecipe:
     """How the student becomes int8, and how far it may move."""
 
     per_channel: bool = True
+    # avx2 or arm64, as optimum names its configurations
+    target: str = field(default="avx2", metadata=LATER)
+    # activation ranges found beforehand, not for every text
+    static: bool = field(default=False, metadata=LATER)
+    word_bits: int = field(default=8, metadata=LATER)  # 8 or 4, one scale a row
     reduce_range: bool = True  # 7-bit weights: u8 x s8 sums saturate without VNNI
     opset: int = 18
     parity_texts: int = 500
@@ -122,12 +159,12 @@ class Recipe:
     @property
     def digest(self) -> str:
         """SHA-256 hex of everything above, independent of the file's spelling."""
-        return _digest(dataclasses.asdict(self))
+        return _digest(_parts(self))
 
     @property
     def training_digest(self) -> str:
         """Digest of what the first step of a run depends on: no lengths, no export, no words."""
-        parts = dataclasses.asdict(self)
+        parts = _parts(self)
         for late in ("name", "quantise", "sources", "measure"):
             del parts[late]
         for late in ("views", "decay"):
@@ -135,6 +172,19 @@ class Recipe:
         for words in ("name", "licence"):
             del parts["teacher"][words]
         return _digest(parts)
+
+
+def _parts(value: Any) -> Any:
+    """A recipe as plain tables, without later keys that stand at their defaults."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            each.name: _parts(getattr(value, each.name))
+            for each in dataclasses.fields(value)
+            if not (each.metadata.get("later") and getattr(value, each.name) == each.default)
+        }
+    if isinstance(value, Mapping):
+        return {key: _parts(each) for key, each in value.items()}
+    return [_parts(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _digest(parts: object) -> str:

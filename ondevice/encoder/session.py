@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ondevice.errors import ConfigError, FormatError, IntegrityError, NotReadyError
 
+IDS, MASK = "input_ids", "attention_mask"
 MODEL, TOKENIZER, NOTE = "model.onnx", "tokenizer.json", "encoder.json"
 MAX_MODEL_BYTES = 256 << 20  # refused before it is read
 MAX_TOKENS = 512
@@ -38,6 +39,7 @@ class Encoder:
         self, *, session: Any, tokenizer: Any, digest: str, dimension: int, max_tokens: int
     ) -> None:
         self._session, self._tokenizer = session, tokenizer
+        self._masked = any(each.name == MASK for each in session.get_inputs())
         self.digest, self.dimension, self.max_tokens = digest, dimension, max_tokens
 
     @classmethod
@@ -98,10 +100,9 @@ class Encoder:
         return pieces
 
     def _run(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        feed = {
-            "input_ids": np.asarray([ids], dtype=np.int64),
-            "attention_mask": np.ones((1, len(ids)), dtype=np.int64),
-        }
+        feed = {IDS: np.asarray([ids], dtype=np.int64)}
+        if self._masked:
+            feed[MASK] = np.ones((1, len(ids)), dtype=np.int64)
         (vectors,) = self._session.run(None, feed)
         vector: NDArray[np.float32] = vectors[0]
         return vector

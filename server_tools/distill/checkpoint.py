@@ -12,7 +12,7 @@ from ondevice.errors import ConfigError, FormatError, NotReadyError
 from server_tools.distill.schedule import Position
 from server_tools.recipe import Recipe
 
-NAME = "checkpoint.pt"
+NAME, BEST = "checkpoint.pt", "best.pt"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,9 +24,17 @@ class Progress:
     measured: list[tuple[int, float]] = field(default_factory=list)  # views, Spearman
 
 
-def save(work: Path, recipe: Recipe, progress: Progress, *, model: Any, optimiser: Any) -> None:
+def save(
+    work: Path,
+    recipe: Recipe,
+    progress: Progress,
+    *,
+    model: Any,
+    optimiser: Any,
+    name: str = NAME,
+) -> None:
     """Write the state, or leave the one before it untouched."""
-    partial = work / f"{NAME}.partial"
+    partial = work / f"{name}.partial"
     state = {
         "training": recipe.training_digest,
         "views": recipe.training.views,
@@ -39,10 +47,10 @@ def save(work: Path, recipe: Recipe, progress: Progress, *, model: Any, optimise
         torch.save(state, stream)
         stream.flush()
         os.fsync(stream.fileno())
-    partial.replace(work / NAME)
+    partial.replace(work / name)
 
 
-def load(work: Path, recipe: Recipe) -> tuple[Progress, dict[str, Any]]:
+def load(work: Path, recipe: Recipe, *, name: str = NAME) -> tuple[Progress, dict[str, Any]]:
     """Read the state back: progress, and the saved tables of model and optimiser.
 
     Raises:
@@ -50,7 +58,7 @@ def load(work: Path, recipe: Recipe) -> tuple[Progress, dict[str, Any]]:
         FormatError: the file is damaged.
         ConfigError: it belongs to another recipe, or its rate had begun to fall on another plan.
     """
-    path = work / NAME
+    path = work / name
     if not path.is_file():
         raise NotReadyError(
             f"no checkpoint in {work}", hint="run `ondevice-server distill RECIPE` first"

@@ -64,7 +64,7 @@ def distill(
     Resumable: killed at any moment, the same command goes on from the last checkpoint to the same
     weights. Progress goes to stderr, a JSON summary to stdout, curves to WORK/curves.
     """
-    from server_tools.distill import prepare, sts, student, train, vocabulary
+    from server_tools.distill import begin, prepare, sts, student, train, vocabulary
 
     recipe = recipes.read(recipe_path)
     folder = teacher_folder(recipe.teacher, teacher)
@@ -74,12 +74,14 @@ def distill(
     pairs = sts.read(sts_folder / recipe.measure.sts) if recipe.measure.sts else None
     prepared = prepare.prepare(recipe, teacher=folder, data=data, work=place)
     click.echo(f"note: {len(prepared.texts)} texts, {len(prepared.kept)} tokens kept", err=True)
+    large = student.load_teacher(folder)
     run = train.make(
         recipe,
         prepared,
-        teacher=student.load_teacher(folder),
+        teacher=large,
         teacher_tokenizer=vocabulary.load(folder, max_tokens=recipe.teacher.max_tokens),
         work=place,
+        model=begin.student_of(recipe, recipe_path, prepared, large, work=place),
     )
     outcome = run.go(pairs)
     summary = {

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ondevice.errors import ConfigError
+from server_tools.distill import near
 from server_tools.recipe import TextsRecipe, file_digest
 
 SUFFIX = ".txt.gz"
@@ -86,6 +87,58 @@ def quotas(corpora: Sequence[Corpus], recipe: TextsRecipe) -> dict[str, int]:
     return quota
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Distinct texts in the order they are learnt in, families together."""
+
+    texts: tuple[str, ...]
+    families: tuple[int, ...]  # texts of one number are close to each other
+    domains: tuple[int, ...]  # texts of one number come from one corpus
+
+
+def gather(corpora: Sequence[Corpus], recipe: TextsRecipe, *, seed: int) -> Pool:
+    """Draw the pool: texts of the corpora with their neighbours, families of near sentences."""
+    if recipe.neighbours <= 1 and not recipe.near.families:
+        mixed = mix(corpora, recipe, seed=seed)
+        return Pool(texts=tuple(mixed), families=tuple(range(len(mixed))), domains=())
+    rng = random.Random(seed)
+    quota = quotas(corpora, recipe)
+    titles = _titles(corpora)
+    groups: list[tuple[int, list[str]]] = []
+    for domain, corpus in enumerate(corpora):
+        size = max(1, recipe.neighbours)
+        places = max(1, len(corpus.lines) // size)
+        for place in rng.sample(range(places), min(places, quota[corpus.name] // size)):
+            rows = range(place * size, min(len(corpus.lines), (place + 1) * size))
+            group = [_make(corpus.lines, row, titles, recipe, rng) for row in rows]
+            groups.append((domain, group))
+    if recipe.near.families:
+        lines = [
+            line for each in corpora if each.name in recipe.near.corpora for line in each.lines
+        ]
+        made = near.families(lines, near.lexicon(lines), recipe.near, seed=seed)
+        groups += [(len(corpora), family) for family in made]
+    rng.shuffle(groups)
+    seen: set[str] = set()
+    rows_: list[tuple[str, int, int]] = []
+    for family, (domain, group) in enumerate(groups):
+        for text in (tidy(each, limit=recipe.max_characters) for each in group):
+            if text and text not in seen:
+                seen.add(text)
+                rows_.append((text, family, domain))
+    return Pool(
+        texts=tuple(row[0] for row in rows_),
+        families=tuple(row[1] for row in rows_),
+        domains=tuple(row[2] for row in rows_),
+    )
+
+
+def _titles(corpora: Sequence[Corpus]) -> list[str]:
+    return [
+        line for each in corpora for line in each.lines if 1 < len(line.split()) <= _TITLE_WORDS
+    ]
+
+
 def mix(corpora: Sequence[Corpus], recipe: TextsRecipe, *, seed: int) -> list[str]:
     """Draw the pool of distinct texts, shuffled.
 
@@ -94,9 +147,7 @@ def mix(corpora: Sequence[Corpus], recipe: TextsRecipe, *, seed: int) -> list[st
     """
     rng = random.Random(seed)
     quota = quotas(corpora, recipe)
-    titles = [
-        line for each in corpora for line in each.lines if 1 < len(line.split()) <= _TITLE_WORDS
-    ]
+    titles = _titles(corpora)
     texts: dict[str, None] = {}
     for corpus in corpora:
         rows = rng.sample(range(len(corpus.lines)), quota[corpus.name])

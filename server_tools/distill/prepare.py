@@ -19,6 +19,8 @@ class Prepared:
     """What training reads."""
 
     texts: tuple[str, ...]
+    families: tuple[int, ...]  # of each text
+    domains: tuple[int, ...]  # of each text, or none
     tokenizer: Tokenizer  # the student's
     kept: tuple[int, ...]  # teacher token id of each student token
     inputs: dict[str, str]  # input → SHA-256 hex
@@ -46,7 +48,20 @@ def prepare(recipe: Recipe, *, teacher: Path, data: Path, work: Path) -> Prepare
     texts = json.loads((work / "texts.json").read_text(encoding="utf-8"))
     kept = json.loads((work / "kept.json").read_text(encoding="utf-8"))
     tokenizer = vocabulary.load(work, max_tokens=recipe.student.max_tokens)
-    return Prepared(texts=tuple(texts), tokenizer=tokenizer, kept=tuple(kept), inputs=inputs)
+    groups = work / "groups.json"
+    families, domains = (
+        json.loads(groups.read_text(encoding="utf-8"))
+        if groups.is_file()
+        else (range(len(texts)), ())
+    )
+    return Prepared(
+        texts=tuple(texts),
+        families=tuple(families),
+        domains=tuple(domains),
+        tokenizer=tokenizer,
+        kept=tuple(kept),
+        inputs=inputs,
+    )
 
 
 def _inputs(recipe: Recipe, *, teacher: Path, data: Path) -> dict[str, str]:
@@ -67,8 +82,8 @@ def _inputs(recipe: Recipe, *, teacher: Path, data: Path) -> dict[str, str]:
 
 def _make(recipe: Recipe, *, teacher: Path, data: Path, work: Path) -> None:
     corpora = corpus.read(data, recipe.texts)
-    texts = corpus.mix(corpora, recipe.texts, seed=recipe.seed)
-    if not texts:
+    pool = corpus.gather(corpora, recipe.texts, seed=recipe.seed)
+    if not pool.texts:
         raise ConfigError("the corpora hold no text to learn from")
     tokenizer = vocabulary.load(teacher, max_tokens=recipe.teacher.max_tokens)
     counts: dict[str, Counter[int]] = {}
@@ -82,7 +97,9 @@ def _make(recipe: Recipe, *, teacher: Path, data: Path, work: Path) -> None:
         size=tokenizer.get_vocab_size(),
     )
     trimmed, kept = vocabulary.trim(tokenizer, use, size=recipe.student.vocabulary)
-    _write(work / "texts.json", json.dumps(texts, ensure_ascii=False))
+    _write(work / "texts.json", json.dumps(pool.texts, ensure_ascii=False))
+    if pool.domains:
+        _write(work / "groups.json", json.dumps([pool.families, pool.domains]))
     _write(work / "kept.json", json.dumps(kept))
     _write(work / "tokenizer.json", trimmed)
 

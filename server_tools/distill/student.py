@@ -11,6 +11,8 @@ from transformers import AutoModel, BertConfig, BertModel
 from ondevice.errors import ConfigError
 from server_tools.recipe import StudentRecipe
 
+WORDS = "embeddings.word_embeddings.weight"
+
 
 def load_teacher(folder: Path) -> Any:
     """The BERT in `folder`, for inference; nothing is ever fetched.
@@ -30,6 +32,76 @@ def load_teacher(folder: Path) -> Any:
     if model.config.model_type != "bert":
         raise ConfigError(f"the teacher is a '{model.config.model_type}', only BERT can be cut")
     return model.eval()
+
+
+def prune(model: Any, width: int, rows: Sequence[Sequence[int]], *, pad_id: int) -> Any:
+    """A copy of `model` whose feed-forward blocks have only `width` neurons, the weightiest.
+
+    A neuron weighs what it adds to the block's output on the texts `rows` (token ids). The kept
+    ones take over what they can of the others: their outgoing weights solve a least-squares
+    problem, ridged, against the whole block's output.
+    """
+    config = BertConfig.from_dict(model.config.to_dict() | {"intermediate_size": width})
+    config._attn_implementation = "sdpa"  # noqa: SLF001 - to_dict leaves it out
+    small = BertModel(config, add_pooling_layer=False)  # type: ignore[no-untyped-call]
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    grams = _grams(model, rows, pad_id=pad_id)
+    for index, (layer, gram) in enumerate(zip(model.encoder.layer, grams, strict=True)):
+        out = layer.output.dense.weight.detach().double()
+        keep = (gram.diagonal() * out.square().sum(0)).topk(width).indices.sort().values
+        inner = gram[keep][:, keep]
+        inner += 1e-3 * inner.diagonal().mean() * torch.eye(width, dtype=torch.float64)
+        solved = torch.linalg.solve(inner, gram[keep] @ out.T)
+        stem = f"encoder.layer.{index}"
+        weights[f"{stem}.output.dense.weight"] = solved.T.float().contiguous()
+        for part in ("weight", "bias"):
+            name = f"{stem}.intermediate.dense.{part}"
+            weights[name] = weights[name][keep].clone()
+    small.load_state_dict({name: weights[name] for name in small.state_dict()})
+    return small
+
+
+def _grams(model: Any, rows: Sequence[Sequence[int]], *, pad_id: int) -> list[Any]:
+    """For each layer, how its feed-forward neurons are active together, (neurons, neurons)."""
+    width = model.config.intermediate_size
+    grams = [torch.zeros(width, width, dtype=torch.float64) for _ in model.encoder.layer]
+    real: list[Any] = []
+
+    def add(index: int, active: Any) -> None:
+        kept = active[real[-1]]
+        grams[index] += (kept.T @ kept).double()
+
+    hooks = [
+        layer.output.dense.register_forward_hook(
+            lambda _, given, __, index=index: add(index, given[0])
+        )
+        for index, layer in enumerate(model.encoder.layer)
+    ]
+    ordered = sorted(rows, key=len)
+    with torch.no_grad():
+        for start in range(0, len(ordered), 32):
+            ids, mask = pad(ordered[start : start + 32], pad_id=pad_id)
+            real.append(mask.bool())
+            model(input_ids=ids, attention_mask=mask)
+    for hook in hooks:
+        hook.remove()
+    return grams
+
+
+def with_words(model: Any, teacher: Any, had: Sequence[int], kept: Sequence[int]) -> Any:
+    """A copy of `model`, which knows the teacher's tokens `had`, that knows `kept` instead.
+
+    What it does not know yet, it takes from the teacher.
+    """
+    config = BertConfig.from_dict(model.config.to_dict() | {"vocab_size": len(kept)})
+    config._attn_implementation = "sdpa"  # noqa: SLF001 - to_dict leaves it out
+    other = BertModel(config, add_pooling_layer=False)  # type: ignore[no-untyped-call]
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    mine = dict(zip(had, weights[WORDS], strict=True))
+    theirs = teacher.state_dict()[WORDS]
+    weights[WORDS] = torch.stack([mine.get(token, theirs[token]) for token in kept])
+    other.load_state_dict({name: weights[name] for name in other.state_dict()})
+    return other
 
 
 def cut(teacher: Any, recipe: StudentRecipe, kept: Sequence[int]) -> Any:

@@ -4,6 +4,7 @@ Speed is CPU time of one thread. The models take turns on the same texts in one 
 machine's pace changes from minute to minute; each model's figure is the median of its turns.
 """
 
+import functools
 import json
 import statistics
 import subprocess
@@ -238,12 +239,28 @@ def measure(
 @click.option(
     "--teacher", type=click.Path(path_type=Path), help="A local BERT folder instead of the package."
 )
+@click.option(
+    "--data",
+    "sets",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    help="A data set, as for `evaluate`: NDCG@10 beside the teacher; repeatable.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".work"),
+    show_default=True,
+    help="Where encoded texts are kept.",
+)
 @click.option("--write", is_flag=True, help="Keep it in the encoder's results.json and CARD.md.")
 def evaluate_encoder(
     files: tuple[Path, ...],
     with_baselines: bool,  # noqa: FBT001 - a flag of the command line
     folder: Path | None,
     teacher: Path | None,
+    sets: tuple[Path, ...],
+    work: Path,
     write: bool,  # noqa: FBT001 - a flag of the command line
 ) -> None:
     """Measure an encoder's quality, size and speed. JSON on stdout."""
@@ -256,7 +273,16 @@ def evaluate_encoder(
             candidates += baselines(teacher_folder(recipe.teacher, teacher), Path(name))
         models = measure(candidates, pairs)
     models[0]["ready_cpu_ms"], models[0]["ready_with_imports_cpu_ms"] = ready_cpu_ms(place)
-    found = {"schema": 1, "machine": machine(), "models": models}
+    found: dict[str, Any] = {"schema": 1, "machine": machine(), "models": models}
+    if sets:
+        from server_tools.evaluate import following, vectors
+
+        found["ndcg"] = following.ndcg(
+            {each.name: each for each in sets},
+            Encoder.load(place),
+            work,
+            teacher=functools.cache(vectors.Teacher),
+        )
     if write:
         keep(place, found)
     click.echo(json.dumps(found))

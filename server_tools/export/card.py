@@ -32,8 +32,9 @@ def card(recipe: Recipe, results: Mapping[str, Any]) -> str:
         f"{training['texts']:,} distinct texts, {training['views']:,} views in batches of "
         f"{recipe.training.batch}, {training['cpu_hours']} CPU hours on one thread. Loss: "
         f"1 - cosine to the teacher's vector + {recipe.training.similarity:g} x squared error of "
-        "the cosines within a batch. "
-        f"{recipe.texts.joined:.0%} of the texts are neighbouring lines joined, "
+        "the cosines within a batch"
+        + _terms(recipe)
+        + f"{recipe.texts.joined:.0%} of the texts are neighbouring lines joined, "
         f"{recipe.texts.composed:.0%} composed as title, topics and prose, "
         f"{recipe.texts.clipped:.0%} cut to a few words.",
         "",
@@ -53,8 +54,10 @@ def card(recipe: Recipe, results: Mapping[str, Any]) -> str:
             if recipe.quantise.reduce_range
             else ". "
         )
-        + "Word embeddings have 8 bits and one scale a row. Activation ranges are found per text; "
-        "the client runs each text alone, so a text's vector is the same in any company.",
+        + f"Word embeddings have {recipe.quantise.word_bits} bits and one scale a row. "
+        "Activation ranges "
+        + ("are fixed; " if recipe.quantise.static else "are found per text; ")
+        + "the client runs each text alone, so a text's vector is the same in any company.",
         "",
         *_measured(results.get("evaluation")),
         "## What it learnt from",
@@ -77,6 +80,29 @@ def card(recipe: Recipe, results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _terms(recipe: Recipe) -> str:
+    """The later terms of the loss, and where the student began, in words."""
+    plan, texts, begun = recipe.training, recipe.texts, recipe.student
+    words = ""
+    if plan.family:
+        words += f" + {plan.family:g} x the same within families of near texts"
+    if plan.ranking:
+        words += (
+            f" + {plan.ranking:g} x the divergence of whom a text finds alike "
+            f"(temperature {plan.temperature:g})"
+        )
+    words += ". "
+    if texts.near.families:
+        words += (
+            f"{texts.near.families:,} families of up to {texts.near.size} short sentences differ "
+            "by a few words within. "
+        )
+    if begun.start:
+        words += f"The student began as the finished one of `{begun.start}`"
+        words += f", cut to {begun.intermediate} neurons a block. " if begun.intermediate else ". "
+    return words
+
+
 def _curve(curve: list[list[float]], name: str) -> list[str]:
     if not curve:
         return []
@@ -94,9 +120,10 @@ def _measured(evaluation: Mapping[str, Any] | None) -> list[str]:
         return []
     models = evaluation["models"]
     files = list(models[0]["spearman"])
-    head = ["| model | MiB | texts per CPU-second | " + " | ".join(files) + " |"]
+    head = ["| model | MiB | texts per CPU-second | in batches of 32 | " + " | ".join(files) + " |"]
     rows = [
         f"| {each['name']} | {each['bytes'] / 2**20:.1f} | {each['texts_per_cpu_s']:.0f} | "
+        f"{each['texts_per_cpu_s_batch_32']:.0f} | "
         + " | ".join(f"{each['spearman'][name]:.4f}" for name in files)
         + " |"
         for each in models
@@ -104,12 +131,36 @@ def _measured(evaluation: Mapping[str, Any] | None) -> list[str]:
     return [
         "## Beside others",
         "",
-        "Spearman on each file; speed in CPU time, one thread, batch 1, in alternation in one run "
+        "Spearman on each file; speed in CPU time, one thread, in alternation in one run "
         f"on {evaluation.get('machine', 'one machine')}: compare ratios, not absolutes.",
         "",
         *head,
-        "|---|" + "---|" * (2 + len(files)),
+        "|---|" + "---|" * (3 + len(files)),
         *rows,
+        "",
+        *_ready(models[0]),
+        *_ndcg(evaluation.get("ndcg")),
+    ]
+
+
+def _ready(ours: Mapping[str, Any]) -> list[str]:
+    if "ready_cpu_ms" not in ours:
+        return []
+    return [f"Ready to encode after {ours['ready_cpu_ms']:.0f} CPU-ms, imports not counted.", ""]
+
+
+def _ndcg(sets: Mapping[str, Any] | None) -> list[str]:
+    if not sets:
+        return []
+    return [
+        "NDCG@10 of lists by the mean of a person's items, nothing learnt from anybody:",
+        "",
+        "| set | ours | teacher | ratio |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {each['ours']:.4f} | {each['teacher']:.4f} | {_number(each['ratio'])} |"
+            for name, each in sets.items()
+        ),
         "",
     ]
 

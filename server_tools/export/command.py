@@ -49,15 +49,17 @@ def quantize(
     and fails without touching them when the int8 model has moved too far from the student.
     """
     from ondevice.encoder.session import MODEL, NOTE, TOKENIZER, Encoder
-    from server_tools.distill import checkpoint, corpus, prepare, sts, student
+    from server_tools.distill import begin, checkpoint, corpus, prepare, sts, student
     from server_tools.export import card, quantise
 
     recipe = recipes.read(recipe_path)
     place, target = work_folder(recipe, work), out or recipe_path.parent
     folder = teacher_folder(recipe.teacher, teacher)
     progress, state = checkpoint.load(place, recipe)
+    if recipe.measure.keep_best and (place / checkpoint.BEST).is_file():
+        _, state = checkpoint.load(place, recipe, name=checkpoint.BEST)
     prepared = prepare.prepare(recipe, teacher=folder, data=data, work=place)
-    model = student.cut(student.load_teacher(folder), recipe.student, prepared.kept)
+    model = begin.shape_of(recipe, prepared, student.load_teacher(folder))
     model.load_state_dict(state["model"])
     model.eval()
     pairs = sts.read(sts_folder / recipe.measure.sts) if recipe.measure.sts else None
@@ -69,7 +71,7 @@ def quantize(
     )
     words = (place / "tokenizer.json").read_text(encoding="utf-8")
     staged = place / "export"
-    digest = quantise.export(model, words, recipe, staged)
+    digest = quantise.export(model, words, recipe, staged, texts=prepared.texts)
     parity = quantise.compare(
         Encoder.load(staged),
         staged,

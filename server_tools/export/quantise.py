@@ -18,6 +18,8 @@ from server_tools.distill import corpus, sts
 from server_tools.export import graph
 from server_tools.recipe import QuantiseRecipe, Recipe
 
+_SHOWN = 300  # texts that show the ranges of activations
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
@@ -32,26 +34,30 @@ class Parity:
     bytes_tokenizer: int
 
 
-def export(student: Any, tokenizer: str, recipe: Recipe, out: Path) -> str:
+def export(
+    student: Any, tokenizer: str, recipe: Recipe, out: Path, *, texts: Sequence[str] = ()
+) -> str:
     """Write model.onnx, tokenizer.json and encoder.json into `out`; returns the digest.
 
-    `student` is changed: its token-type embedding moves into the positions.
+    Args:
+        student: a float BERT.
+        tokenizer: its tokenizer, as JSON text.
+        recipe: names, bits and bounds.
+        out: a folder to fill.
+        texts: what the student has learnt from; static ranges are taken over the first of them.
     """
     import onnxruntime
     import torch
     from tokenizers import Tokenizer
 
-    embeddings = student.embeddings
-    with torch.no_grad():
-        embeddings.position_embeddings.weight += embeddings.token_type_embeddings.weight[0]
-        embeddings.token_type_embeddings.weight.zero_()
     width = int(student.config.hidden_size)
-    with tempfile.TemporaryDirectory(prefix="ondevice-export-") as name:
-        model = _quantised(student.eval(), recipe.quantise, Path(name), width=width)
-    out.mkdir(parents=True, exist_ok=True)
     words = Tokenizer.from_str(tokenizer)
     words.no_padding()
-    words.no_truncation()
+    words.enable_truncation(recipe.student.max_tokens)
+    shown = [each.ids for each in words.encode_batch(list(texts[:_SHOWN]))]
+    with tempfile.TemporaryDirectory(prefix="ondevice-export-") as name:
+        model = _quantised(student.eval(), recipe.quantise, Path(name), shown=shown)
+    out.mkdir(parents=True, exist_ok=True)
     files = {MODEL: model.SerializeToString(), TOKENIZER: tokenizer.encode()}
     digest = digest_of(files[MODEL], files[TOKENIZER])
     note = {
@@ -76,43 +82,59 @@ def export(student: Any, tokenizer: str, recipe: Recipe, out: Path) -> str:
     return digest
 
 
-def _quantised(student: Any, recipe: QuantiseRecipe, folder: Path, *, width: int) -> Any:
+def _quantised(
+    student: Any, recipe: QuantiseRecipe, folder: Path, *, shown: Sequence[Sequence[int]]
+) -> Any:
     """The student as one ONNX model with int8 weights, through `folder`."""
     from onnxruntime.quantization import QuantType
-    from optimum.exporters.onnx import main_export
     from optimum.onnxruntime import ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
 
-    student.save_pretrained(folder / "float")
+    from server_tools.export import lean
+
+    student.config.save_pretrained(folder)  # the quantiser asks for it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns about constants that are constant
-        main_export(
-            str(folder / "float"),
-            output=folder / "onnx",
-            task="feature-extraction",
-            library_name="transformers",
-            opset=recipe.opset,
-            no_post_process=True,
-        )
-    path = folder / "onnx" / "model.onnx"
-    model = onnx.load(path)
-    graph.drop_token_types(model)
-    graph.pool(model, width=width)
-    onnx.save(model, path)
-    config = AutoQuantizationConfig.avx2(
-        is_static=False,
+        lean.export(student, folder / "model.onnx", opset=recipe.opset)
+    model = onnx.load(folder / "model.onnx")
+    config = getattr(AutoQuantizationConfig, recipe.target)(
+        is_static=recipe.static,
         per_channel=recipe.per_channel,
-        reduce_range=recipe.reduce_range,
+        **({"reduce_range": recipe.reduce_range} if recipe.target == "avx2" else {}),
         operators_to_quantize=["MatMul"],
         nodes_to_exclude=graph.activation_products(model),
     )
     config.weights_dtype = QuantType.QInt8  # u8 x s8 has the faster kernels
-    quantizer = ORTQuantizer.from_pretrained(folder / "onnx", file_name="model.onnx")
-    quantizer.quantize(save_dir=folder / "int8", quantization_config=config)
+    quantizer = ORTQuantizer.from_pretrained(folder, file_name="model.onnx")
+    ranges = _ranges(quantizer, config, shown) if recipe.static else None
+    quantizer.quantize(
+        save_dir=folder / "int8",
+        quantization_config=config,
+        calibration_tensors_range=ranges,
+    )
     model = onnx.load(folder / "int8" / "model_quantized.onnx")
-    graph.shrink_words(model)
+    graph.shrink_words(model, bits=recipe.word_bits)
     graph.check(model)
     return model
+
+
+def _ranges(quantizer: Any, config: Any, shown: Sequence[Sequence[int]]) -> Any:
+    """The range of every activation over the texts `shown`, for static quantisation."""
+    from onnxruntime.quantization import CalibrationMethod
+    from optimum.onnxruntime.configuration import CalibrationConfig
+
+    texts = [{"input_ids": list(ids)} for ids in shown]
+    return quantizer.fit(
+        dataset=texts,
+        calibration_config=CalibrationConfig(
+            dataset_name="pool",
+            dataset_config_name="texts",
+            dataset_split="first",
+            dataset_num_samples=len(texts),
+            method=CalibrationMethod.MinMax,
+        ),
+        operators_to_quantize=config.operators_to_quantize,
+    )
 
 
 def held_out(

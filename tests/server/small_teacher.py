@@ -88,11 +88,15 @@ class Small:
         decay: int = 160,
         vocabulary: int = 75,
         parity_mean: float = 0.9,
+        **more: str,
     ) -> Path:
+        """Write a recipe; `more` names sections and the lines that are added to them."""
         path = self.root / name
         text = RECIPE.format(
             views=views, decay=decay, vocabulary=vocabulary, parity_mean=parity_mean
         )
+        for section, lines in more.items():
+            text = text.replace(f"[{section}]\n", f"[{section}]\n{lines}\n", 1)
         path.write_text(text, encoding="utf-8")
         return path
 

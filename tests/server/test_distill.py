@@ -16,8 +16,9 @@ from click.testing import CliRunner
 
 from ondevice.errors import ConfigError, FormatError, NotReadyError
 from server_tools import recipe as recipes
-from server_tools.distill import checkpoint, student, train
-from server_tools.distill.command import distill
+from server_tools.distill import checkpoint, student, train, vocabulary
+from server_tools.distill.command import distill, work_folder
+from server_tools.recipe import TrainingRecipe
 from tests.server import small_teacher
 from tests.server.small_teacher import Small
 
@@ -189,8 +190,83 @@ def test_the_loss_is_nil_for_a_perfect_student_and_counts_relations() -> None:
     vectors = torch.nn.functional.normalize(torch.randn(8, 5), dim=1)
     turned = vectors.flip(1)
 
-    loss, cosine = train.loss_of(vectors, vectors, similarity=5.0)
+    plan = TrainingRecipe(views=1, decay=1, family=3.0, ranking=0.5)
+    families = torch.tensor([0, 0, 0, 1, 1, 2, 3, 4])
+
+    loss, cosine = train.loss_of(vectors, vectors, plan, families=families)
     assert float(loss) == pytest.approx(0.0, abs=1e-6)
     assert float(cosine) == pytest.approx(1.0, abs=1e-6)
-    loss, cosine = train.loss_of(turned, vectors, similarity=5.0)
+    loss, cosine = train.loss_of(turned, vectors, plan, families=families)
     assert float(loss) == pytest.approx(1.0 - float(cosine), abs=1e-5)
+
+
+def test_a_family_told_apart_wrongly_costs_more_than_strangers() -> None:
+    theirs = torch.nn.functional.normalize(torch.randn(6, 5), dim=1)
+    ours = theirs.clone()
+    ours[0] = torch.nn.functional.normalize(ours[0] + 0.5 * ours[1], dim=0)
+    plan = TrainingRecipe(views=1, decay=1, similarity=1.0, family=5.0)
+
+    near, _ = train.loss_of(ours, theirs, plan, families=torch.tensor([0, 0, 1, 2, 3, 4]))
+    far, _ = train.loss_of(ours, theirs, plan, families=torch.tensor([0, 1, 2, 3, 4, 5]))
+    assert float(near) > float(far)
+
+
+def test_the_best_weights_are_kept_and_patience_ends_a_run(small: Small, tmp_path: Path) -> None:
+    recipe = small.recipe("patient.toml", measure="keep_best = true\npatience = 1")
+    recipe.write_text(recipe.read_text().replace("every = 160", "every = 16"))
+    run(small, recipe, tmp_path)
+
+    progress, _ = checkpoint.load(tmp_path, recipes.read(recipe))
+    values = [value for _, value in progress.measured]
+    assert progress.position.views < 400
+    kept, state = checkpoint.load(tmp_path, recipes.read(recipe), name=checkpoint.BEST)
+    assert kept.measured[-1][1] == max(values)
+    assert state["optimiser"] is None
+
+
+def test_only_words_that_were_read_move_when_words_are_sparse(small: Small, tmp_path: Path) -> None:
+    recipe = small.recipe("sparse.toml", training="sparse_words = true")
+    recipe.write_text(recipe.read_text().replace("embeddings_after = 128", "embeddings_after = 0"))
+    run(small, recipe, tmp_path)
+
+    _, state = checkpoint.load(tmp_path, recipes.read(recipe))
+    words = vocabulary.load(tmp_path, max_tokens=32)
+    kept = json.loads((tmp_path / "kept.json").read_text())
+    before = student.load_teacher(small.teacher).state_dict()[student.WORDS][kept]
+    moved = (state["model"][student.WORDS] != before).any(1)
+    assert moved[words.token_to_id("lamp")]
+    assert not moved[words.token_to_id("[MASK]")]
+
+
+def test_a_narrow_student_starts_from_a_finished_one(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = small.recipe("first.toml")
+    first_work = work_folder(recipes.read(first), None)
+    second = small.recipe(
+        "second.toml", vocabulary=80, student='intermediate = 24\nstart = "first.toml"'
+    )
+    with pytest.raises(NotReadyError, match="no checkpoint"):
+        run(small, second, tmp_path / "second")
+    run(small, first, first_work)
+    run(small, second, tmp_path / "second")
+
+    _, state = checkpoint.load(tmp_path / "second", recipes.read(second))
+    assert state["model"]["encoder.layer.1.output.dense.weight"].shape == (32, 24)
+    assert state["model"][student.WORDS].shape == (80, 32)
+
+
+def test_pruned_neurons_are_made_up_for(small: Small) -> None:
+    bert = student.load_teacher(small.teacher)
+    rows = torch.randint(6, 70, (40, 9)).tolist()
+
+    with torch.no_grad():
+        full = student.embed(bert, rows, pad_id=0)
+        same, half = (
+            student.embed(student.prune(bert, width, rows, pad_id=0), rows, pad_id=0)
+            for width in (64, 32)
+        )
+    near, nearer = (full * half).sum(1).mean(), (full * same).sum(1).mean()
+    assert nearer > 0.93
+    assert nearer > near > 0.8

@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 
 from ondevice.errors import ConfigError
 from server_tools import recipe as recipes
-from server_tools.distill import corpus, schedule, sts, vocabulary
+from server_tools.distill import corpus, near, schedule, sts, vocabulary
 from server_tools.distill.command import teacher_folder
 from server_tools.distill.targets import Targets
-from server_tools.recipe import TextsRecipe, TrainingRecipe
+from server_tools.recipe import NearRecipe, TextsRecipe, TrainingRecipe
 from tests.server import small_teacher
 from tests.server.small_teacher import LETTERS, WORDS, Small
 
@@ -62,6 +62,97 @@ def test_a_mix_is_decided_by_its_seed(small: Small) -> None:
     assert min(lengths) <= 2
     assert max(lengths) > 20
     assert any(". " in text for text in texts)
+
+
+LINES = (
+    "a man is riding a horse near the river",
+    "the dog is chasing the ball in the garden",
+    "lamp: a source of light",
+    "lantern: a source of light",
+    "A woman was reading a letter at the window.",
+    "the old violin lies on the table",
+)
+
+
+def test_a_family_is_one_sentence_and_small_changes_of_it() -> None:
+    words = near.lexicon(LINES * 3)
+    plan = NearRecipe(families=200, invented=0.3)
+
+    made = near.families(LINES, words, plan, seed=4)
+
+    assert (
+        made
+        == near.families(LINES, words, plan, seed=4)
+        != near.families(LINES, words, plan, seed=5)
+    )
+    assert all(len(set(family)) == len(family) > 1 for family in made)
+    shared = [
+        len(set(family[0].lower().split()) & set(other.lower().split()))
+        / len(set(family[0].lower().split()))
+        for family in made
+        for other in family[1:]
+    ]
+    assert sum(shared) / len(shared) > 0.55
+    texts = {text for family in made for text in family}
+    assert any(" not " in text for text in texts)
+    assert any(text not in LINES for family in made for text in family[:1])
+
+
+def test_words_that_are_explained_alike_stand_for_each_other() -> None:
+    words = near.lexicon(LINES * 3)
+
+    assert set(words.mates["lamp"]) == {"lantern"}
+    assert ("riding", "a", "horse") in words.actions
+    assert "near the river" in words.places
+
+
+def test_a_pool_with_neighbours_keeps_families_together(small: Small) -> None:
+    recipe = TextsRecipe(
+        pool=120,
+        shares={"short": 1.0, "long": 1.0},
+        neighbours=2,
+        near=NearRecipe(families=20, corpora=("long",)),
+    )
+    pool = corpus.gather(corpus.read(small.data, recipe), recipe, seed=3)
+
+    assert len(pool.texts) == len(set(pool.texts)) == len(pool.families) == len(pool.domains)
+    assert list(pool.families) == sorted(pool.families)
+    assert set(pool.domains) == {0, 1, 2}
+    for family in set(pool.families):
+        rows = [row for row, each in enumerate(pool.families) if each == family]
+        assert len({pool.domains[row] for row in rows}) == 1
+
+    families, domains = np.asarray(pool.families), np.asarray(pool.domains)
+    lengths = [len(text.split()) for text in pool.texts]
+    rows_ = schedule.chunk_rows(
+        schedule.Position(epoch=1), texts=len(families), size=999, seed=1, families=families
+    )
+    assert sorted(rows_) == list(range(len(families)))
+    assert not np.array_equal(rows_, np.arange(len(families)))
+    for chunk, mixed in ((0, True), (1, False)):
+        cut = schedule.batches(
+            rows_,
+            [lengths[row] for row in rows_],
+            schedule.Position(chunk=chunk),
+            size=16,
+            seed=1,
+            families=families[rows_],
+            domains=domains[rows_],
+        )
+        assert sorted(np.concatenate(cut)) == list(range(len(families)))
+        several = sum(len(set(domains[batch])) > 1 for batch in cut)
+        assert several > len(cut) / 2 if mixed else several <= 2
+
+
+def test_later_keys_at_their_defaults_leave_a_digest_as_it_was(small: Small) -> None:
+    plain = recipes.read(small.recipe("plain.toml"))
+    spelt = recipes.read(
+        small.recipe("spelt.toml", student="intermediate = 0", quantise="word_bits = 8")
+    )
+    other = recipes.read(small.recipe("narrow.toml", student="intermediate = 8"))
+
+    assert plain.digest == spelt.digest != other.digest
+    assert plain.training_digest == spelt.training_digest != other.training_digest
 
 
 def test_a_missing_corpus_is_named(small: Small) -> None:

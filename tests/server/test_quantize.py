@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from click.testing import CliRunner
 
 from ondevice.encoder.session import MODEL, NOTE, TOKENIZER, Encoder
@@ -17,7 +18,7 @@ from server_tools import results
 from server_tools.distill import checkpoint, prepare, sts, student, vocabulary
 from server_tools.distill.command import distill
 from server_tools.evaluate import encoder as measuring
-from server_tools.export import card, graph
+from server_tools.export import card, graph, lean
 from server_tools.export.command import quantize
 from tests.server import small_teacher
 from tests.server.small_teacher import WORDS, Small
@@ -97,9 +98,9 @@ def test_the_graph_is_int8_where_the_bytes_are(made: Path) -> None:
     large = [each for each in model.graph.initializer if int(np.prod(each.dims)) > 32 * 32 + 1]
 
     assert types["words.codes"] == onnx.TensorProto.INT8
-    assert [each.name for each in model.graph.input] == ["input_ids", "attention_mask"]
-    assert [each.name for each in model.graph.output] == [graph.VECTOR]
-    assert sum(node.op_type == "MatMulInteger" for node in model.graph.node) == 12
+    assert [each.name for each in model.graph.input] == ["input_ids"]
+    assert [each.name for each in model.graph.output] == [lean.VECTOR]
+    assert sum(node.op_type == "MatMulInteger" for node in model.graph.node) == 8
     floats_left = [each.name for each in large if each.data_type == onnx.TensorProto.FLOAT]
     assert all("position" in name for name in floats_left), floats_left
 
@@ -111,7 +112,7 @@ def test_weights_keep_to_seven_bits(made: Path) -> None:
         tables[node.input[1]] for node in model.graph.node if node.op_type == "MatMulInteger"
     ]
 
-    assert len(weights) == 12
+    assert len(weights) == 8
     assert all(np.abs(each.astype(int)).max() <= 64 for each in weights)
 
 
@@ -134,10 +135,57 @@ def test_a_model_too_far_from_its_student_replaces_nothing(
 def test_a_graph_of_another_shape_is_refused() -> None:
     empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
 
-    with pytest.raises(FormatError, match="token-type"):
-        graph.drop_token_types(empty)
     with pytest.raises(FormatError, match="word embedding"):
-        graph.shrink_words(empty)
+        graph.shrink_words(empty, bits=8)
+
+
+def test_words_of_four_bits_are_half_as_large_and_nearly_as_good(
+    small: Small, work: Path, made: Path, tmp_path: Path
+) -> None:
+    call(small, work, tmp_path, quantise="word_bits = 4")
+
+    tables = {
+        each.name: onnx.numpy_helper.to_array(each)
+        for each in onnx.load(tmp_path / MODEL).graph.initializer
+    }
+    assert tables["words.codes"].shape == (75, 16)
+    assert tables["words.codes"].dtype == np.uint8
+    cosines = (Encoder.load(tmp_path).encode(TEXTS) * floats(small, work, TEXTS)).sum(1)
+    assert cosines.min() > 0.93
+
+
+def test_a_rows_codes_give_back_the_row() -> None:
+    dense = np.random.default_rng(1).normal(size=(50, 24)).astype(np.float32)
+
+    for bits, bound in ((8, 0.01), (4, 0.13)):
+        codes, scales = graph.quantise_rows(dense, bits=bits)
+        assert np.abs(codes).max() == 2 ** (bits - 1) - 1
+        assert np.linalg.norm(codes * scales - dense) < bound * np.linalg.norm(dense)
+    assert not graph.quantise_rows(np.zeros((2, 4), np.float32), bits=4)[0].any()
+
+
+def test_static_ranges_give_one_vector_in_any_company(
+    small: Small, work: Path, tmp_path: Path
+) -> None:
+    call(small, work, tmp_path, parity_mean=0.5, quantise="static = true")
+
+    model = onnx.load(tmp_path / MODEL)
+    assert not any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.node)
+    session = Encoder.load(tmp_path)._session
+    ids = np.random.default_rng(2).integers(6, 70, (9, 12))
+    (together,) = session.run(None, {"input_ids": ids})
+    alone = np.concatenate([session.run(None, {"input_ids": ids[[row]]})[0] for row in range(9)])
+    assert (together * alone).sum(1).min() > 0.9999
+
+
+def test_the_lean_graph_is_the_bert_it_was_made_from(small: Small) -> None:
+    bert = student.load_teacher(small.teacher)
+    ids = torch.randint(6, 70, (3, 11))
+
+    with torch.no_grad():
+        theirs = student.embed(bert, ids.tolist(), pad_id=0)
+        ours = lean.Lean(bert).eval()(ids)
+    assert torch.allclose(ours, theirs, atol=1e-6)
 
 
 def test_encoders_are_measured_in_turns_and_the_card_quotes_it(
