@@ -2,6 +2,7 @@
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def typed(words: str, given: str | None) -> str:
     if given is not None:
         return given
     click.echo(f"to go on, type: {words}", err=True)
-    return click.get_text_stream("stdin").readline().strip()
+    return sys.stdin.readline().strip()
 
 
 def table(rows: list[tuple[str, ...]], *, indent: str = "") -> None:

@@ -37,6 +37,8 @@ class Gate:
             OnDeviceError: another process changes it and doesn't come to an end.
             IntegrityError: the keybox can't be opened.
         """
+        if self._handle < 0:
+            raise OnDeviceError("the store is closed", hint="open it again")
         while True:
             fcntl.flock(self._handle, fcntl.LOCK_SH)
             try:

@@ -264,5 +264,6 @@ def _opens(home: "Home", key: bytes) -> bool:
 
 
 def _discard(home: "Home") -> None:
-    for path in (*copies(home), home.root / "store.again.db"):
+    drafts = home.root.glob("*.new.key")  # of files that were being replaced when somebody died
+    for path in (*copies(home), home.root / "store.again.db", *drafts):
         path.unlink(missing_ok=True)

@@ -41,6 +41,7 @@ Ask = Callable[["Home"], str]
 
 _stretched: dict[Kdf, bytes] = {}
 _anchors: dict[str, bytes | None] = {}
+_files: dict[Path, str] = {}
 
 
 def ask_with(ask: Ask) -> None:
@@ -131,10 +132,13 @@ def read_secret(path: Path) -> str:
         with path.open("rb") as file:
             blob = file.read(_LARGEST)
     except OSError as error:
+        if path in _files:  # out of reach since this process locked itself
+            return _files[path]
         raise ConfigError(
             f"cannot read the passphrase from {path}: {error.strerror}", hint="check the path"
         ) from error
-    return first_line(blob, str(path))
+    _files[path] = first_line(blob, str(path))
+    return _files[path]
 
 
 def first_line(blob: bytes, what: str) -> str:
