@@ -30,6 +30,7 @@ _OPTIONAL: Final = (
 )
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)  # a year, a month or a day
 _URL = re.compile(r"https?://[!-~]+")  # the only schemes that an item may ask to open (SPEC 6.5)
+_PARSED = 1024  # items of a catalogue that stay parsed: a few lists, below 2 MiB
 _LARGEST = 1e15  # of a price or a popularity
 
 
@@ -212,19 +213,20 @@ class ItemTable:
 class Records:
     """The records of a whole catalogue: row groups one behind the other, ids looked up lazily."""
 
-    __slots__ = ("_bounds", "_ids", "_rows", "_tables")
+    __slots__ = ("_bounds", "_ids", "_parsed", "_rows", "_tables")
 
     def __init__(self, tables: Sequence[RecordTable | ItemTable]) -> None:
         self._tables = tuple(tables)
         self._bounds = [0, *accumulate(len(table) for table in self._tables)]
         self._ids: list[str] | None = None
         self._rows: dict[str, int] | None = None
+        self._parsed: dict[int, Item] = {}
 
     def __len__(self) -> int:
         return self._bounds[-1]
 
     def __getitem__(self, row: int) -> Item:
-        """Parse row `row` of the catalogue, from 0.
+        """Parse row `row` of the catalogue, from 0; those asked for lately are kept.
 
         Raises:
             IndexError: there is no such row.
@@ -232,8 +234,14 @@ class Records:
         """
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
-        group = bisect_right(self._bounds, row) - 1
-        return self._tables[group][row - self._bounds[group]]
+        found = self._parsed.get(row)
+        if found is None:
+            group = bisect_right(self._bounds, row) - 1
+            found = self._tables[group][row - self._bounds[group]]
+            if len(self._parsed) >= _PARSED:
+                self._parsed.clear()
+            self._parsed[row] = found
+        return found
 
     def __iter__(self) -> Iterator[Item]:
         return (self[row] for row in range(len(self)))

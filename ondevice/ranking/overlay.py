@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ondevice.domain import Verdict
 from ondevice.formats.tensors import F32, I8
-from ondevice.ranking.score import F64, cosines
+from ondevice.ranking.score import F64, products
 
 Feedback: TypeAlias = Sequence[tuple[int, Verdict]]  # rows of the catalogue, oldest first
 
@@ -29,6 +29,7 @@ STRENGTH: Mapping[Verdict, float] = MappingProxyType(
         Verdict.HIDE: 0.0,
     }
 )
+_PASS = 16  # verdicts whose cosines are computed together
 _MARGIN = 0.01  # of the spread of the scores: how far above the top a like puts its neighbour
 
 
@@ -59,10 +60,12 @@ def adjustments(
     if listable.any():
         known = base[listable]
         margin = _MARGIN * float(known.max() - np.median(known)) or _MARGIN
-    for row, verdict in feedback:
+    for (row, verdict), cosine in zip(
+        feedback, _cosines(feedback, codes, inverse_norms), strict=True
+    ):
         if verdict in {Verdict.LIKE, Verdict.HIDE}:
             listable[row] = False
-        delta = _adjustment(current, row, verdict, codes, inverse_norms, listable, margin)
+        delta = _adjustment(current, row, verdict, cosine, listable, margin)
         current += delta
         yield delta
 
@@ -76,8 +79,7 @@ def _adjustment(
     current: F64,
     row: int,
     verdict: Verdict,
-    codes: I8,
-    inverse_norms: F32,
+    cosine: F64,
     listable: NDArray[np.bool_],
     margin: float,
 ) -> F64:
@@ -86,9 +88,9 @@ def _adjustment(
     others = listable.copy()
     others[row] = False
     rows = np.flatnonzero(others)
-    if not strength or not rows.size or not inverse_norms[row]:
+    if not strength or not rows.size or not cosine[row]:
         return delta
-    near = _nearness(cosines(row, codes, inverse_norms), rows)
+    near = _nearness(cosine, rows)
     scores = current[rows]
     if strength > 0:
         aim = float(scores.max()) + margin
@@ -99,6 +101,14 @@ def _adjustment(
     near[row] = 1.0
     delta[:] = strength * near * np.maximum(0.0, current - floor)
     return delta
+
+
+def _cosines(feedback: Feedback, codes: I8, inverse_norms: F32) -> Iterator[F64]:
+    """Yield the cosines (n,) of each verdict's item with all others, some at one pass."""
+    for at in range(0, len(feedback), _PASS):
+        rows = [row for row, _ in feedback[at : at + _PASS]]
+        units = codes[rows].astype(np.float64) * inverse_norms[rows].astype(np.float64)[:, None]
+        yield from products(units, codes, inverse_norms)
 
 
 def _nearness(cosine: F64, rows: NDArray[np.int64]) -> F64:

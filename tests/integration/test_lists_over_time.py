@@ -1,15 +1,18 @@
 """Lists one after the other: what a verdict changes, what a refresh moves, what never repeats."""
 
 import random
+import shutil
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ondevice import clock
 from ondevice.config import Ranking, parse
-from ondevice.domain import Behaviour, Kind
+from ondevice.domain import Behaviour, Kind, Verdict
 from ondevice.errors import ConfigError, NotReadyError
 from ondevice.formats.catalogue import Catalogue
 from ondevice.profile.base import FromRelease
@@ -173,11 +176,7 @@ def test_pages_never_repeat_while_the_profile_moves(session: Session) -> None:
     assert len(set(ids(again))) == 10
 
 
-def _times(count: int) -> list:  # type: ignore[type-arg]
-    from datetime import timedelta
-
-    from ondevice import clock
-
+def _times(count: int) -> list[datetime]:
     return [clock.now() - timedelta(seconds=count - n) for n in range(count)]
 
 
@@ -292,6 +291,50 @@ def test_rules_and_features_of_the_configuration_act_on_both_views(home: Path) -
             )
 
 
+EVERYTHING = """
+[ranking]
+rating = 0.3
+recency = 0.3
+popularity = -0.2
+novelty = 0.3
+diversity = 0.5
+discovery = 0.2
+price_max = 100.0
+age_limit = 16
+deny = ["category:war"]
+interests = ["mountains"]
+"""
+
+
+def test_the_shared_view_with_every_step_on_knows_no_raw_state(home: Path, tmp_path: Path) -> None:
+    """Two homes with the same rows: one more goes through a day of its owner's opinions."""
+    (home / "config.toml").write_text(EVERYTHING, encoding="utf-8")
+    other = Path(shutil.copytree(home, tmp_path / "other"))
+    with Session.open(other) as busy:
+        now = clock.now()
+        for name in (one.id for one in busy.installed()):
+            for one in recommend(busy, catalogue=name, limit=20, exact=True).items[::2]:
+                busy.store.feedback.add(name, one.item.id, Verdict.LIKE, at=now)
+                busy.store.feedback.add(name, one.item.id, Verdict.HIDE, at=now)
+        busy.store.wishes.add("mute", "category", "science fiction", at=now)
+        busy.store.wishes.add("pick", "topic", "cooking", at=now)
+        busy.store.behaviours.withdraw(busy.store.behaviours.recent(1)[0].id or 0)
+        owners = films(busy).items
+    answers, mine = [], []
+    for where in (home, other):
+        with Session.open(where) as opened:
+            names = [one.id for one in opened.installed()]
+            lists = [recommend(opened, catalogue=n, view="shared") for n in (*names, *names)]
+            item = lists[0].items[0].item.id
+            told = why(opened, item, catalogue=lists[0].catalogue, view="shared")
+            answers.append(repr(([(x.catalogue, x.items, x.notes) for x in lists], told)))
+            mine.append(ids(films(opened)))
+
+    assert answers[0] == answers[1]
+    assert mine[0] != mine[1]
+    assert owners
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -320,7 +363,7 @@ def test_a_configuration_of_lists_is_read() -> None:
 
 
 def test_the_devices_own_evaluation_reads_and_writes_nothing_else(session: Session) -> None:
-    before = session.store.behaviours.count()
+    before = session.store.behaviours.count(), session.store.shown.get(FILMS)
     found = evaluate(session, catalogue=FILMS)
     rows = {row.name: row for row in found.rows}
 
@@ -330,8 +373,7 @@ def test_the_devices_own_evaluation_reads_and_writes_nothing_else(session: Sessi
     assert 5 <= found.held_out <= 20 <= found.behaviours
     assert all(0 <= row.ndcg <= row.hr <= 1 for row in found.rows)
     assert rows["exact"].hr > rows["popularity"].hr  # the sample person has a taste
-    assert session.store.behaviours.count() == before
-    assert session.store.shown.get(FILMS) is None
+    assert (session.store.behaviours.count(), session.store.shown.get(FILMS)) == before
 
 
 def test_a_short_history_is_not_evaluated(tmp_path: Path) -> None:
