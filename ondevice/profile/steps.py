@@ -41,6 +41,8 @@ def step_of_day(steps: Iterable[tuple[int, ...]], dimension: int) -> tuple[int, 
 
 def shares_of_day(steps: Sequence[tuple[int, ...]], dimension: int) -> list[tuple[int, ...]]:
     """Return how much of each step is in the step of their day: less where the sum was clipped."""
+    if len(steps) == 1:  # clipped already
+        return list(steps)
     whole = [sum(step[i] for step in steps) for i in range(dimension)]
     clipped = clipping.clip(whole)
     total, kept = sum(x * x for x in whole), sum(x * x for x in clipped)

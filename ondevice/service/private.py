@@ -1,19 +1,20 @@
 """The private profile: its streams, what was released, what the guarantee means in words."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ondevice.domain import Privacy
+from ondevice.service import words
 from ondevice.service.session import Session
-from ondevice.service.streams import said_in
+from ondevice.service.streams import open_streams, said_in
 
 if TYPE_CHECKING:
     from ondevice.formats.space import Space
+    from ondevice.profile.expected import Expected
     from ondevice.profile.release import Profile
     from ondevice.store import Stream
 
-MECHANISM = "continual release by a banded square root, discrete Gaussian noise, zCDP"
+MECHANISM = words.MECHANISM
 MEAN_WEIGHT = 0.6  # of a typical behaviour; public, never fitted on this device
 TOPICS = 12
 
@@ -75,9 +76,15 @@ class Budget:
     epsilon: float  # of the unit that is charged most; 0 before the first
     epsilon_cap: float
     epsilon_odds: float
+    epsilon_of_three: float  # for three units that give the same away
+    epsilon_odds_of_three: float
     delta: float
     unit: str
+    mechanism: str
+    clock: str | None  # the pace of the shared view in words; None: at every behaviour
     streams: tuple[StreamShown, ...]
+    behaviours: int  # what the expected quality is for
+    expected: "Expected | None"  # at `epsilon`, or at the cap before the first; None: not measured
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -85,33 +92,54 @@ class Budget:
 
     def sentences(self) -> list[str]:
         """The guarantee in words."""
-        sure = 100 * self.epsilon_odds / (1 + self.epsilon_odds)
-        digits = max(1, math.ceil(math.log10(1 + self.epsilon_odds)) - 1)
         return [
-            f"epsilon {self.epsilon:g} of {self.epsilon_cap:g} per {self.unit}, for life, "
-            f"except with probability {self.delta:g}.",
-            f"Compared with a world in which one {self.unit} had not been recorded, whoever sees "
-            f"everything you share, for ever, can be at most {self.epsilon_odds:.0f} times surer "
-            f"about it: an even guess becomes {sure:.{digits}f}% at most.",
-            "Not hidden: that something was recorded, and when your list moved. "
-            "More behaviours cost nothing more.",
+            words.spent(
+                epsilon=self.epsilon, cap=self.epsilon_cap, unit=self.unit, delta=self.delta
+            ),
+            words.odds(times=self.epsilon_odds, unit=self.unit),
+            words.together(
+                epsilon=self.epsilon_of_three, times=self.epsilon_odds_of_three, unit=self.unit
+            ),
+            words.not_hidden(unit=self.unit, pace=self.clock),
+            words.constant(self.unit),
+            words.MECHANISM_SAID,
+            words.THE_OWNER,
+            words.quality(
+                self.expected,
+                epsilon=self.epsilon or self.epsilon_cap,
+                behaviours=self.behaviours,
+            ),
         ]
 
 
 def budget(session: Session) -> Budget:
     """Read the ledger and say what it means."""
-    from ondevice.privacy.accountant import odds, rho_of
+    from ondevice.privacy.accountant import epsilon_of, odds, rho_of
+    from ondevice.privacy.cadence import words as pace_in_words
+    from ondevice.profile.expected import expected
 
     config = session.config
     epsilon, unit = _kept(session)
+    rho = rho_of(epsilon, config.delta)
     shown = tuple(_stream_shown(session, stream) for stream in _streams(session))
+    clocks = [one.clock.period for one in open_streams(session) if one.clock]
+    behaviours = session.store.behaviours.count() if session.has_store else 0
+    quality = expected(
+        session.base_space.quality, epsilon=_spent(session) or config.epsilon, behaviours=behaviours
+    )
     return Budget(
         epsilon=_spent(session),
         epsilon_cap=config.epsilon,
-        epsilon_odds=odds(rho_of(epsilon, config.delta), config.delta),
+        epsilon_odds=odds(rho, config.delta),
+        epsilon_of_three=epsilon_of(words.TOGETHER**2 * rho, config.delta),
+        epsilon_odds_of_three=odds(words.TOGETHER**2 * rho, config.delta),
         delta=config.delta,
         unit=unit,
+        mechanism=words.MECHANISM,
+        clock=pace_in_words(clocks[-1]) if clocks else None,
         streams=shown,
+        behaviours=behaviours,
+        expected=quality,
     )
 
 
@@ -147,6 +175,8 @@ class ProfileShown:
     noise_std: float  # per coordinate of the decayed sum, in units of one behaviour
     topics: tuple[Topic, ...]
     waiting: int  # behaviours that enter the profile at the next public time
+    clock: str | None  # the pace in words; None: every behaviour is a step
+    quality: str  # what the list is worth by the publisher's measurement, in words
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -158,14 +188,19 @@ class ProfileShown:
             f"{self.steps} steps, of which the profile remembers about {self.remembered:.0f}",
             f"noise: {self.noise_std:.2f} per coordinate, in behaviours",
         ]
-        if self.waiting:
-            lines.append(f"{self.waiting} more enter it when their interval ends")
-        return lines
+        if self.clock:
+            lines[0] = f"{self.steps} steps, one every {self.clock}, with or without something new"
+        if self.waiting and self.clock:
+            lines.append(words.waits(self.waiting, self.clock))
+        return [*lines, self.quality]
 
 
 def profile(session: Session, *, catalogue: str | None = None) -> ProfileShown:
     """Say which topics of a catalogue the released profile leans to."""
     import numpy as np
+
+    from ondevice.privacy.cadence import words as pace_in_words
+    from ondevice.profile.expected import expected
 
     chosen = session.pick(catalogue)
     released = released_profile(session, chosen.space)
@@ -179,6 +214,9 @@ def profile(session: Session, *, catalogue: str | None = None) -> ProfileShown:
         key=lambda topic: -topic.lean,
     )
     stream = session.store.ledger.current(chosen.space.digest) if session.has_store else None
+    epsilon = stream.parameters.epsilon if stream else session.config.epsilon
+    done = session.store.behaviours.count() if session.has_store else 0
+    quality = expected(chosen.space.quality, epsilon=epsilon, behaviours=done)
     return ProfileShown(
         catalogue=chosen.manifest.catalogue,
         steps=released.steps,
@@ -186,4 +224,6 @@ def profile(session: Session, *, catalogue: str | None = None) -> ProfileShown:
         noise_std=released.noise_std,
         topics=tuple(topics[:TOPICS]),
         waiting=session.store.behaviours.waiting(stream) if stream else 0,
+        clock=pace_in_words(stream.clock.period) if stream and stream.clock else None,
+        quality=words.quality(quality, epsilon=epsilon, behaviours=done),
     )

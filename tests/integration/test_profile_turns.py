@@ -102,6 +102,21 @@ def test_restarts_go_on_through_several(person: Session) -> None:
     np.testing.assert_allclose(released_profile(person, person.base_space).u, before.u, atol=1e-12)
 
 
+def test_a_refreshed_profile_costs_little_beyond_encoding(person: Session) -> None:
+    """25 ms of CPU are the budget; a busy machine gets three times that."""
+    import time
+
+    taken = []
+    for n in range(12):
+        before = time.process_time()
+        log_one(
+            person, f"seen {n}", kind=Kind.VIEW, item="film:stalker", catalogue="films-and-books"
+        )
+        released_profile(person, person.base_space)
+        taken.append(time.process_time() - before)
+    assert sorted(taken)[6] < 3 * 0.025
+
+
 # --- rebuild -------------------------------------------------------------------------------------
 
 
