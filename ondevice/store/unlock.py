@@ -15,8 +15,9 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ondevice.errors import ConfigError, OnDeviceError
 from ondevice.store.seal import KEY, Kdf
@@ -237,12 +238,12 @@ def _keyring() -> "_Ring | None":
         if find_spec("keyring") is None:
             return None
     with suppress(Exception):  # what a desktop lacks is reported in many ways
-        import keyring  # type: ignore[import-not-found]  # an optional package
+        keyring = import_module("keyring")
 
         backend = keyring.get_keyring()
         parts = (backend, *getattr(backend, "backends", ()))
         if any(type(one).__module__.startswith(_REAL) for one in parts):
-            return backend  # type: ignore[no-any-return]  # see above
+            return cast("_Ring", backend)
     return None
 
 

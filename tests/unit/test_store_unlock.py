@@ -109,7 +109,12 @@ def test_it_is_stretched_once_in_a_process(home: Home, monkeypatch: pytest.Monke
     monkeypatch.setenv(unlock.VARIABLE, WORDS)
     calls = []
     real = Kdf.stretch
-    monkeypatch.setattr(Kdf, "stretch", lambda kdf, words: calls.append(1) or real(kdf, words))
+
+    def counted(kdf: Kdf, words: str) -> bytes:
+        calls.append(words)
+        return real(kdf, words)
+
+    monkeypatch.setattr(Kdf, "stretch", counted)
     unlock._stretched.clear()
     with Store.open(home) as store:
         store.keys.put("group/x", b"k" * 32)
