@@ -29,6 +29,7 @@ TIMESTAMP_LIMIT = 16 << 10
 SNAPSHOT_LIMIT = 1 << 20
 TARGETS_LIMIT = 16 << 20
 STATE_LIMIT = 32 << 20
+MIXED = "the source may be mixed up or half uploaded: retry later, or choose another source"
 ROTATIONS = 256  # roots followed in one go
 _TARGETS = "targets.json"
 _S = TypeVar("_S", Root, Timestamp, Snapshot, Targets)
@@ -105,7 +106,9 @@ def with_root(state: TrustState, blob: bytes) -> TrustState:
     old, new = _root(state), _parse(blob, Root, ROOT_LIMIT)
     _not_older("root", new.signed.version, old.version)
     if new.signed.version != old.version + 1:
-        raise TrustError(f"expected root {old.version + 1}, got root {new.signed.version}")
+        raise TrustError(
+            f"expected root {old.version + 1}, got root {new.signed.version}", hint=MIXED
+        )
     _signed_by(old, new, "root")
     _signed_by(new.signed, new, "root")
     changed = any(_keys(old, role) != _keys(new.signed, role) for role in ("timestamp", "snapshot"))
@@ -162,11 +165,11 @@ def with_snapshot(state: TrustState, blob: bytes) -> TrustState:
     _signed_by(_root(state), new, "snapshot")
     _same_version("snapshot", new.signed.version, named.version)
     if _TARGETS not in new.signed.meta:
-        raise TrustError("the snapshot does not name any targets")
+        raise TrustError("the snapshot does not name any targets", hint=MIXED)
     if state.snapshot is not None:
         for name, meta in _parse(state.snapshot, Snapshot, SNAPSHOT_LIMIT).signed.meta.items():
             if name not in new.signed.meta:
-                raise TrustError(f"the snapshot no longer names {name}")
+                raise TrustError(f"the snapshot no longer names {name}", hint=MIXED)
             _not_older(name.removesuffix(".json"), new.signed.meta[name].version, meta.version)
     _fresh(new.signed, state.newest)
     return replace(state, snapshot=blob)
@@ -346,7 +349,7 @@ def _not_older(what: str, offered: int, accepted: int) -> None:
 
 def _same_version(role: str, found: int, named: int) -> None:
     if found != named:
-        raise TrustError(f"{role} {found} was offered where {named} was announced")
+        raise TrustError(f"{role} {found} was offered where {named} was announced", hint=MIXED)
 
 
 def _contradiction(what: str, version: int) -> TrustError:
