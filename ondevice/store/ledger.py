@@ -278,8 +278,11 @@ class Ledger:
                 )
                 if behaviour not in known
             ]
-        for ended in {before and before.id, order.carry and order.carry.after} - {None}:
-            self._db.run("delete from waiting where stream = ?", ended)
+        ended = {before.id} if before is not None else set()
+        if order.carry is not None:
+            ended.add(order.carry.after)
+        for number in ended:
+            self._db.run("delete from waiting where stream = ?", number)
         radius = RADIUS if stream.clock is None else inner_radius(dimension)
         self._db.run_many(
             "insert into waiting (stream, t, behaviour, x) values (?, ?, ?, ?)",

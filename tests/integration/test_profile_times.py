@@ -16,7 +16,7 @@ from ondevice.service.behave import history, log_one
 from ondevice.service.private import budget, profile, released_profile
 from ondevice.service.recommend import recommend
 from ondevice.service.session import Session
-from ondevice.store import Row, RowMaker, Stream, packing, row_maker
+from ondevice.store import Row, Stream, packing, row_maker
 from tests.commands import here
 
 START = datetime(2026, 3, 1, 20, 30, tzinfo=UTC)
@@ -272,6 +272,20 @@ def test_missed_intervals_are_made_up_for_in_portions(hours: Session, time: Time
     assert entered(hours)[151] == [late]
 
 
+class Watcher:
+    """Draws rows as always, and notes what they were drawn from."""
+
+    def __init__(self) -> None:
+        self.inputs: list[tuple[tuple[int, ...], ...]] = []
+        self._draw = row_maker()
+
+    def __call__(
+        self, stream: Stream, inputs: Sequence[tuple[int, ...]], state: bytes | None
+    ) -> Row:
+        self.inputs.append(tuple(inputs))
+        return self._draw(stream, inputs, state)
+
+
 def test_rows_do_not_depend_on_how_often_somebody_looked(tmp_path: Path, time: Time) -> None:
     """What enters each row, in a home that was opened every hour and in one opened at the end."""
     fed: dict[str, list[tuple[tuple[int, ...], ...]]] = {}
@@ -280,26 +294,14 @@ def test_rows_do_not_depend_on_how_often_somebody_looked(tmp_path: Path, time: T
         with Session.open(made(tmp_path, 'shared_clock = "1h"\n', name)) as session:
             did(session, "bread")
             stream = the_stream(session)
-            inputs: list[tuple[tuple[int, ...], ...]] = []
-            draw = row_maker()
-
-            def watch(
-                stream: Stream,
-                steps: Sequence[tuple[int, ...]],
-                state: bytes | None,
-                inputs: list[tuple[tuple[int, ...], ...]] = inputs,
-                draw: RowMaker = draw,
-            ) -> Row:
-                inputs.append(tuple(steps))
-                return draw(stream, steps, state)
-
+            watch = Watcher()
             for _ in range(12):
                 time.now += HOUR
                 if looks:
                     session.store.tick(stream, now=time.now, make_row=watch)
             session.store.tick(stream, now=time.now, make_row=watch)
             assert session.store.releases.count(stream) == 12
-            fed[name] = inputs
+            fed[name] = watch.inputs
     assert fed["often"] == fed["once"]
     assert any(any(step) for step in fed["once"][-1])
 
@@ -336,7 +338,8 @@ def test_turning_the_clock_on_costs_nothing_more(hours: Session, time: Time) -> 
     did(hours, "rye")
     assert hours.store.ledger.spent() == the_stream(hours).parameters.rho
     found = budget(hours)
-    assert (found.unit, found.epsilon) == ("behaviour", pytest.approx(4.0, abs=1e-6))
+    assert found.unit == "behaviour"
+    assert found.epsilon == pytest.approx(4.0, abs=1e-6)
 
 
 # --- forgetting ----------------------------------------------------------------------------------

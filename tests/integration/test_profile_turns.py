@@ -231,8 +231,8 @@ def turned(space: Space, rotation: "np.ndarray[tuple[int, int], np.dtype[np.floa
         encoder="ef" * 32,
         projection=r @ space.projection,
         mean=r @ space.mean,
-        between=r @ space.between @ r.T,
-        within=r @ space.within @ r.T,
+        between=np.asarray(r @ space.between @ r.T, dtype=np.float32),
+        within=np.asarray(r @ space.within @ r.T, dtype=np.float32),
     )
 
 
@@ -243,7 +243,7 @@ def into(session: Session, space: Space, noise: float) -> None:
     moved = {}
     for one in session.installed():
         old = session.catalogue(one.id)
-        vectors = old.unit() @ r.T.astype(np.float32)
+        vectors = old.unit().astype(np.float64) @ r.T
         vectors = vectors + noise * rng.standard_normal(vectors.shape)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         moved[one.id] = Catalogue.in_memory(

@@ -83,7 +83,7 @@ def check(home: Home, stream: Stream, told: list[dict[str, int | str]]) -> int:
     with Store.open(home) as store:
         store.verify()
         rows = list(store.releases.rows(stream))
-        kept = {b.id: b.text for b in store.behaviours.recent(100_000)}
+        kept = {int(b.id or 0): b.text for b in store.behaviours.recent(100_000)}
         for one in (one for one in told if "text" in one):
             assert kept[int(one["id"])] == one["text"]
         places = store._db.rows(

@@ -232,6 +232,46 @@ def test_an_older_keybox_is_refused(home: Home, tmp_path: Path) -> None:
         Store.open(home)
 
 
+def test_an_older_store_with_its_older_keybox_cannot_be_told_from_a_crash(
+    home: Home, tmp_path: Path
+) -> None:
+    """PRIVACY 4: nothing inside a home can tell; whoever has another copy outside must.
+
+    The device's key never changes, so store and keybox together are the whole home. Opening is
+    allowed, and the audit warns of it (`rollback`).
+    """
+    with Store.open(home) as store:
+        opened(store)
+    for name in ("store.db", "keybox"):
+        copyfile(home.root / name, tmp_path / name)
+    with Store.open(home) as store:
+        step(store, opened(store, space=OTHER), "one")
+    for name in ("store.db", "keybox"):
+        (home.root / name).write_bytes((tmp_path / name).read_bytes())
+    with Store.open(home) as store:
+        assert store.verify() == 1
+
+
+def test_an_older_whole_home_opens_and_the_audit_warns(home: Home, tmp_path: Path) -> None:
+    from shutil import copytree, rmtree
+
+    from ondevice.audit.home import examine
+
+    with Store.open(home) as store:
+        step(store, opened(store), "one")
+    copytree(home.root, tmp_path / "older")
+    with Store.open(home) as store:
+        step(store, ensured(store), "two")
+    rmtree(home.root)
+    copytree(tmp_path / "older", home.root)
+    with Store.open(home) as store:
+        assert store.behaviours.count() == 1
+    found = examine(home, now=AT, protection=lambda: ["device.key"])
+    (warned,) = [one for one in found.findings if one.id == "rollback"]
+    assert warned.status == "warn"
+    assert "can't be told" in warned.evidence
+
+
 def test_the_keybox_and_key_of_another_home_do_not_open_it(home: Home, tmp_path: Path) -> None:
     other = Home(tmp_path / "other")
     for each in (home, other):
