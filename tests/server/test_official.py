@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import torch
 
 from ondevice.domain import Item
 from ondevice.errors import ConfigError
+from ondevice.formats.space import Space
+from ondevice.profile.interests import Interests, likeness
 from server_tools.evaluate import official, official_data
 from server_tools.evaluate.data import Dataset
 from server_tools.evaluate.official_data import Row
-from server_tools.head import interests_model, interests_train
+from server_tools.head import interests_fit, interests_model, interests_train
+from server_tools.head.interests_fit import FitRecipe
 from server_tools.head.interests_train import InterestRecipe
 
 N, WIDTH = 60, 16
@@ -232,3 +236,56 @@ def test_examples_both_ways_are_each_there_once() -> None:
 def test_too_little_to_learn_from_is_refused() -> None:
     with pytest.raises(ConfigError, match="too few"):
         interests_train.train(vectors(), [(1, 2)], [(2, 3)], lambda _: 0.0, recipe=recipe())
+
+
+def test_a_space_learns_how_deeds_speak_and_its_items_stay() -> None:
+    generator = np.random.default_rng(0)
+    turn = np.linalg.qr(generator.normal(size=(WIDTH, WIDTH)))[0]
+    items = vectors()
+    follower = (items @ turn @ items.T).argmax(axis=1)  # what a deed asks for is turned away
+    people = []
+    for _ in range(150):
+        at, rows = int(generator.integers(N)), []
+        for _ in range(6):
+            rows.append(at)
+            at = int(follower[at])
+        people.append(tuple(rows))
+    before = space_of(WIDTH)
+    recipe = FitRecipe(epochs=15, batch=64, rate=3e-2, pull=0.0)
+    after = interests_fit.attach(before, items, np.zeros(N, np.float32), people, recipe=recipe)
+
+    assert after.interests is not None
+    assert before.interests is None
+    assert after.projection is before.projection
+    learned = Interests.of(after.interests)
+    plain = replace(learned, query=np.eye(WIDTH))
+    hits = {
+        name: np.mean(
+            [
+                likeness(one, items[[at]], items).argsort()[::-1][:5].tolist().count(follower[at])
+                for at in range(N)
+            ]
+        )
+        for name, one in (("learned", learned), ("plain", plain))
+    }
+    assert hits["learned"] > hits["plain"] + 0.3
+
+
+def test_a_space_whose_users_are_few_stays_as_it_is() -> None:
+    space = space_of(WIDTH)
+    bias = np.zeros(N, np.float32)
+    assert interests_fit.attach(space, vectors(), bias, [(1, 2)] * 3) is space
+
+
+def space_of(d: int) -> Space:
+    return Space(
+        name="made",
+        encoder="ab" * 32,
+        centre=np.zeros(WIDTH, dtype=np.float32),
+        projection=np.eye(d, WIDTH, dtype=np.float32),
+        half_life=64,
+        temperature=8.0,
+        mean=np.zeros(d, dtype=np.float32),
+        between=np.eye(d, dtype=np.float32),
+        within=np.eye(d, dtype=np.float32),
+    )
