@@ -157,6 +157,8 @@ def row(
             raise IntegrityError(
                 f"a step has {len(values)} coordinates, its stream {parameters.dimension}"
             )
+        if not any(values):  # forgotten, or an empty interval: nothing to add
+            continue
         require_clipped(values)
         total = [sofar + coefficient * x for sofar, x in zip(total, values, strict=True)]
     noise = discrete_gaussian.sample(parameters.sigma2, parameters.dimension, randomness)

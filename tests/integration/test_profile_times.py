@@ -1,34 +1,22 @@
 """Rows at public times: days, the clock of the shared view, waiting, catching up, forgetting."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ondevice import clock
-from ondevice.domain import Kind
-from ondevice.errors import BudgetExhaustedError, OnDeviceError
+from ondevice.errors import BudgetExhaustedError
 from ondevice.privacy.accountant import rho_of
 from ondevice.privacy.clipping import RADIUS, inner_radius
 from ondevice.service import streams
-from ondevice.service.behave import history, log_one
-from ondevice.service.private import budget, profile, released_profile
+from ondevice.service.private import budget, released_profile
 from ondevice.service.recommend import recommend
 from ondevice.service.session import Session
 from ondevice.store import Row, Stream, packing, row_maker
 from tests.commands import here
-
-START = datetime(2026, 3, 1, 20, 30, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-EAST = 5 * 3600  # the zone of these tests: midnight is 19:00 UTC
-
-
-class Time:
-    """What the clock of the program says."""
-
-    def __init__(self) -> None:
-        self.now, self.offset = START, EAST
+from tests.profiles import DAY, EAST, HOUR, START, Time, did, entered, made, rows, the_stream
 
 
 @pytest.fixture
@@ -37,13 +25,6 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     monkeypatch.setattr(clock, "now", lambda: said.now)
     monkeypatch.setattr(clock, "utc_offset", lambda: said.offset)
     return said
-
-
-def made(tmp_path: Path, text: str, name: str = "home") -> Path:
-    home = tmp_path / name
-    home.mkdir(mode=0o700, exist_ok=True)
-    (home / "config.toml").write_text(text, encoding="utf-8")
-    return home
 
 
 @pytest.fixture
@@ -56,28 +37,6 @@ def days(tmp_path: Path, time: Time) -> Iterator[Session]:
 def hours(tmp_path: Path, time: Time) -> Iterator[Session]:
     with Session.open(made(tmp_path, 'shared_clock = "1h"\n')) as session:
         yield session
-
-
-def did(session: Session, text: str, *, kind: Kind = Kind.LIKE, at: str | None = None) -> int:
-    log_one(session, text, kind=kind, at=at)
-    found = history(session, 1000).behaviours
-    return next(one.id for one in found if one.text == text and one.id is not None)
-
-
-def the_stream(session: Session) -> Stream:
-    (stream,) = streams.open_streams(session)
-    return stream
-
-
-def rows(session: Session) -> int:
-    streams.step_due(session)
-    return session.store.releases.count(the_stream(session))
-
-
-def entered(session: Session) -> dict[int, list[int]]:
-    """Row → the behaviours in it."""
-    found = session.store._db.rows("select t, behaviour from steps order by t, behaviour")
-    return {t: [b for at, b in found if at == t] for t, _ in found}
 
 
 # --- unit = day ----------------------------------------------------------------------------------
@@ -340,83 +299,3 @@ def test_turning_the_clock_on_costs_nothing_more(hours: Session, time: Time) -> 
     found = budget(hours)
     assert found.unit == "behaviour"
     assert found.epsilon == pytest.approx(4.0, abs=1e-6)
-
-
-# --- forgetting ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("text", ['unit = "day"\n', 'shared_clock = "1h"\n'])
-def test_what_is_forgotten_while_it_waits_was_never_there(
-    tmp_path: Path, time: Time, text: str
-) -> None:
-    with Session.open(made(tmp_path, text)) as session:
-        one = did(session, "bread")
-        two = did(session, "a thing to forget")
-        assert session.store.behaviours.withdraw(two).weight == 0.0
-        time.now += DAY
-        rows(session)
-        assert entered(session) == {1: [one]}
-        assert session.store.behaviours.steps(the_stream(session)).forgotten == 0
-
-
-@pytest.mark.parametrize("text", ['unit = "day"\n', 'shared_clock = "1h"\n'])
-def test_what_is_forgotten_leaves_the_sum_of_its_interval(
-    tmp_path: Path, time: Time, text: str
-) -> None:
-    """Later rows mix the interval as if it had never been in it; what was released stays."""
-    from ondevice.store.band import Band
-
-    with Session.open(made(tmp_path, text)) as session:
-        did(session, "bread")
-        two = did(session, "a thing to forget")
-        time.now += DAY
-        total = rows(session)
-        stream = the_stream(session)
-        released = list(session.store.releases.rows(stream))
-        kept = [
-            packing.unpack_step(x)
-            for (x,) in session.store._db.rows("select x from steps where behaviour <> ?", two)
-        ]
-        before = Band(session.store._db, stream)._last_steps()[total - 1]
-        assert session.store.behaviours.withdraw(two).weight > 0.0
-        after = Band(session.store._db, stream)._last_steps()[total - 1]
-        assert before != after
-        assert after == kept[0]
-        assert list(session.store.releases.rows(stream)) == released
-        past = session.store.behaviours.steps(stream)
-        assert past.forgotten == 1
-        assert [step.x for step in past.individual] == [kept[0]]
-
-
-def test_undo_is_a_forget_and_never_a_step(tmp_path: Path, time: Time) -> None:
-    home = made(tmp_path, "")
-    item = here("recommend", "--json", home=home).document["items"][0]["id"]
-    assert here("feedback", item, "like", home=home).code == 0
-    assert here("feedback", item, "undo", home=home).code == 0
-    with Session.open(home) as session:
-        stream = the_stream(session)
-        assert session.store.releases.count(stream) == 1  # nothing compensates it
-        past = session.store.behaviours.steps(stream)
-        assert (past.individual, past.forgotten) == ((), 1)
-        assert history(session, 9).total == 0
-
-
-def test_a_stream_that_ended_takes_nothing_more(hours: Session, time: Time) -> None:
-    """Another process restarted the profile between looking at it and recording."""
-    from ondevice.domain import Behaviour
-    from ondevice.service.life import restart
-    from ondevice.store import Entry
-
-    did(hours, "bread")
-    old = the_stream(hours)
-    restart(hours)
-    late = Entry(
-        behaviour=Behaviour(text="late", kind=Kind.VIEW, at=time.now),
-        stream=old,
-        step=(0,) * old.parameters.dimension,
-        now=time.now,
-    )
-    with pytest.raises(OnDeviceError, match="restarted"):
-        hours.store.record(late)
-    assert history(hours, 9).total == 1
-    assert profile(hours).waiting == 1  # what waited goes into the new stream
