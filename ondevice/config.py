@@ -54,7 +54,7 @@ class Ranking:
     recency: float = 0.0
     popularity: float = 0.0  # beyond what the score holds already
     novelty: float = 0.0  # for what few people know
-    diversity: float = 0.4  # how much likeness to items above counts; 0 is by score alone
+    diversity: float = 0.3  # how much likeness to items above counts; 0 is by score alone
     discovery: float = 0.0  # share of places for categories that the list hardly has
     price_min: float = 0.0
     price_max: float | None = None

@@ -33,6 +33,7 @@ def recommend(
     page: int = 1,
     view: str = "owner",
     exact: bool | None = None,
+    remember: bool = True,
 ) -> Shown:
     """Return one page of a catalogue's list, and remember what was shown.
 
@@ -47,6 +48,7 @@ def recommend(
         page: from 1; the shared view has no pages: it never repeats itself.
         view: "owner" or "shared".
         exact: rank the owner's view by raw history; None: as configured.
+        remember: whether the owner's list counts as shown; a look at the other kind does not.
 
     Raises:
         NotReadyError: no such catalogue.
@@ -57,7 +59,7 @@ def recommend(
     notes = []
     if view == "owner":
         made = inputs.owner_inputs(session, chosen, exact=exact)
-        items = _owner(session, chosen, made, limit, page)
+        items = _owner(session, chosen, made, limit, page, remember=remember)
         steps, raw = made.steps, made.exact
         notes += [EXACT] if raw else []
         if made.muted:
@@ -144,7 +146,14 @@ def search(session: Session, text: str, *, catalogue: str | None = None, limit: 
     )
 
 
-def why(session: Session, item: str, *, catalogue: str | None = None, view: str = "owner") -> Why:
+def why(
+    session: Session,
+    item: str,
+    *,
+    catalogue: str | None = None,
+    view: str = "owner",
+    exact: bool | None = None,
+) -> Why:
     """Take the score of `item` apart, and say where it stands and what keeps it off the list.
 
     The shares sum to the score. The owner's answer is for the owner's eyes only; that of the
@@ -154,7 +163,7 @@ def why(session: Session, item: str, *, catalogue: str | None = None, view: str 
         NotReadyError: no such item.
         ConfigError: another view.
     """
-    _check(view, 1, None)
+    _check(view, 1, exact)
     chosen = session.catalogue(catalogue_of(session, item, catalogue))
     row = chosen.records.row(item)
     place: int | None = None
@@ -165,7 +174,7 @@ def why(session: Session, item: str, *, catalogue: str | None = None, view: str 
     else:
         from ondevice.service.standing import standing
 
-        made = inputs.owner_inputs(session, chosen)
+        made = inputs.owner_inputs(session, chosen, exact=exact)
         parts, raw = made.owner.explain(row), made.exact
         last = inputs.order_of(
             chosen, _last_shown(session, chosen), inputs.made_of(session, chosen, raw)
@@ -184,7 +193,13 @@ def why(session: Session, item: str, *, catalogue: str | None = None, view: str 
 
 
 def _owner(
-    session: Session, catalogue: "Catalogue", made: "OwnerInputs", limit: int, page: int
+    session: Session,
+    catalogue: "Catalogue",
+    made: "OwnerInputs",
+    limit: int,
+    page: int,
+    *,
+    remember: bool,
 ) -> list[Recommendation]:
     name, how = catalogue.manifest.catalogue, inputs.made_of(session, catalogue, made.exact)
     shown = _last_shown(session, catalogue)
@@ -195,7 +210,7 @@ def _owner(
         new=inputs.new_verdicts(catalogue, made, shown),
     )
     after = inputs.shown_of(catalogue, listing.order, how, made.said)
-    if session.has_store and after != shown:
+    if remember and session.has_store and after != shown:
         session.store.shown.put(name, after)
     return _as_items(catalogue, made.owner, listing, limit * (page - 1) + 1)
 

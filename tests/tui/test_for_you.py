@@ -131,3 +131,18 @@ async def test_leaving_while_the_engine_works() -> None:
         app = pilot.app
 
     assert app.return_code == 0
+
+
+@pytest.mark.asyncio
+async def test_a_look_at_the_list_without_the_noise_changes_nothing() -> None:
+    async with opened() as pilot:
+        screen, before = for_you(pilot), ids(pilot)
+        await press(pilot, "n")
+        assert screen.shown is not None
+        assert screen.shown.exact
+        assert "exact: from your raw history" in str(screen.query_one("#note", Static).content)
+        assert "noise" not in {part.kind for part in detail(pilot).query_one(Bars).parts}
+
+        await press(pilot, "n")
+        assert not screen.shown.exact
+        assert ids(pilot) == before

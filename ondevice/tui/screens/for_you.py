@@ -45,6 +45,7 @@ class ForYou(Screen[None]):
         Binding("c", "catalogue(1)", "Catalogue", tooltip="Next catalogue", id="list.catalogue"),
         Binding("u", "undo", "Undo", tooltip="Take the last one back", id="item.undo"),
         Binding("C", "catalogue(-1)", "Previous catalogue", show=False, id="list.catalogue_back"),
+        Binding("n", "noise", "With and without noise", show=False, id="list.noise"),
         Binding("a", "add", "Add what you did", show=False, id="list.add"),
         Binding("x", "own", "Start with my own", show=False, id="app.own"),
         Binding("J", "scroll_detail(1)", "Scroll the text down", show=False, id="item.down"),
@@ -58,6 +59,7 @@ class ForYou(Screen[None]):
         self.shown: Shown | None = None
         self._catalogues: tuple[Entry, ...] = ()
         self._wished: str | None = None  # the catalogue asked for last
+        self._exact: bool | None = None  # None: as configured
         self._said: list[tuple[str, str]] = []  # (catalogue, item), newest last
         self._saying: set[tuple[str, str]] = set()  # on their way to the engine
 
@@ -105,7 +107,13 @@ class ForYou(Screen[None]):
         self.query_one("#strip", Strip).show(above.strip)
         self._catalogues = above.catalogues
         try:
-            shown = await self.rec.ask(recommend, catalogue=wished, limit=LIMIT)
+            shown = await self.rec.ask(
+                recommend,
+                catalogue=wished,
+                limit=LIMIT,
+                exact=self._exact,
+                remember=self._exact is None,
+            )
         except NotReadyError as error:
             if self.shown is not None:
                 raise
@@ -163,7 +171,7 @@ class ForYou(Screen[None]):
     async def explain(self, chosen: Recommendation, catalogue: str) -> None:
         """Fill in the bars of `chosen`, if it is still the one under the cursor."""
         try:
-            answer = await self.rec.ask(why, chosen.item.id, catalogue=catalogue)
+            answer = await self.rec.ask(why, chosen.item.id, catalogue=catalogue, exact=self._exact)
         except OnDeviceError as error:
             self._explain(error)
             return
@@ -229,6 +237,12 @@ class ForYou(Screen[None]):
         self.query_one(CatalogueBar).show([one.title for one in self._catalogues], place)
         self.show_catalogue(self._wished)
 
+    def action_noise(self) -> None:
+        """Look at the list without the noise, or with it again; nothing is remembered of it."""
+        if self.shown is not None:
+            self._exact = None if self._exact is not None else not self.shown.exact
+            self.refresh_list()
+
     def action_scroll_detail(self, lines: int) -> None:
         self.query_one(Detail).scroll_relative(y=lines, animate=False)
 
@@ -261,6 +275,7 @@ class ForYou(Screen[None]):
             return
         self.workers.cancel_node(self)
         self.sample, self.shown, self._wished, self._catalogues = False, None, None, ()
+        self._exact = None
         self._said.clear()
         self._saying.clear()
         self.rec.start_own()
