@@ -37,7 +37,7 @@ TOTAL = "ledger.total"  # what an erase leaves: canonical JSON with a MAC (entri
 # Files that stay: the empty store, its keys, its gate, and the total.
 LEFT = (TOTAL, "keybox", "device.key", "store.lock", "store.db", "store.db-wal", "store.db-shm")
 T = TypeVar("T")
-CATCH_UP = 10_000  # rows that one call of `tick` makes at most: about five seconds
+CATCH_UP = 4_000  # rows that one call of `tick` makes at most: about five seconds
 
 
 class Store:
