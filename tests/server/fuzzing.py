@@ -92,7 +92,8 @@ def main() -> None:
         with suppress(OnDeviceError):
             parse(blob)
 
-    options = [f"-runs={runs}", "-seed=7", "-max_len=4096", "-print_final_stats=1"]
+    keep = f"-artifact_prefix={corpus}/"  # what crashed it
+    options = [keep, f"-runs={runs}", "-seed=7", "-max_len=4096", "-print_final_stats=1"]
     atheris.Setup([sys.argv[0], *options, str(corpus)], one)
     atheris.Fuzz()
 
