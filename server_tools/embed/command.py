@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The space; the base space that every device has by default.",
 )
+@click.option(
+    "--residuals",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder of train-head: its space, and what it learned of each item.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the build.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--workers", type=click.IntRange(1), help="Of the Ray engine; one a CPU by default.")
@@ -44,6 +49,7 @@ def build(
     notice: str,
     licence: str,
     space_folder: Path | None,
+    residuals: Path | None,
     out: Path,
     engine: str,
     workers: int | None,
@@ -58,8 +64,10 @@ def build(
     from server_tools import sources
     from server_tools.embed import local
     from server_tools.embed.progress import Bar
+    from server_tools.head import learned
 
-    into, travels = _space(space_folder)
+    head = None if residuals is None else learned.read(residuals)
+    into, travels = _space(space_folder or residuals)
     with Bar("embed", stream=sys.stderr) as bar:
         built = local.build(
             sources.Source(source),
@@ -76,6 +84,7 @@ def build(
             space_travels=travels,
             progress=bar.show,
             engine=_engine(engine, workers, ray_address),
+            head=head,
         )
     size = sum(entry.size for entry in built.shards)
     click.echo(

@@ -64,9 +64,10 @@ class Maker:
     space: Space
     engine: Engine
     bias: Callable[[Sequence[Item]], F32]
-    bias_name: str  # what the bias of an item depends on beside the item
+    bias_name: str  # what bias and residual of an item depend on beside the item
     work: Path  # checkpoints of this and of earlier tries
     told: Callable[[int], None]  # hears the number of items done
+    residual: Callable[[Sequence[Item]], F32] | None = None  # what a head learned of items
 
     def groups(self, items: Iterable[Item]) -> Iterator[Made]:
         """Yield every shard of every row group, in row order; its file lies in the work folder."""
@@ -88,7 +89,8 @@ class Maker:
 
     def _make(self, members: Sequence[Item], key: str, before: int) -> None:
         vectors = self._vectors(members, before)
-        codes = Codes.quantize(self.space.project(vectors))
+        residual = None if self.residual is None else self.residual(members)
+        codes = Codes.quantize(self.space.project(vectors, residual))
         draft = self.work / f"{key}.part"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()

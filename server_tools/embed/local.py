@@ -30,6 +30,7 @@ from ondevice.formats.manifest import BUILD_FILE, Manifest, ShardEntry
 from ondevice.formats.space import Space
 from ondevice.formats.tensors import F32
 from server_tools.embed.groups import CHUNK, Engine, Local, Maker, TextEncoder
+from server_tools.head.learned import Learned
 
 __all__ = [
     "CHUNK",
@@ -95,6 +96,7 @@ def build(
     space_travels: bool = True,
     progress: Progress | None = None,
     engine: Engine | None = None,
+    head: Learned | None = None,
 ) -> Manifest:
     """Write the build of `items` to the folder `out`, which appears whole or not at all.
 
@@ -107,6 +109,7 @@ def build(
         space_travels: put the space into the build; not needed for the one that devices have.
         progress: told after each chunk.
         engine: where texts are encoded; None: in this process, by `encoder`.
+        head: what was learned of items in `into`; its biases take the place of popularity.
 
     Raises:
         ConfigError: `out` is something else, the space belongs to another encoder, or no items.
@@ -114,6 +117,11 @@ def build(
     """
     out = out.resolve()
     _check(encoder, into, out)
+    if head is not None and head.space.digest != into.digest:
+        raise ConfigError(
+            "what was learned of items belongs to another space",
+            hint="give --residuals without --space: a head brings its own",
+        )
     surveyed = survey(items)
     if not surveyed.items:
         raise ConfigError("there are no items to build a catalogue from")
@@ -125,8 +133,13 @@ def build(
     maker = Maker(
         space=into,
         engine=engine or Local(encoder=encoder),
-        bias=functools.partial(surveyed.bias, temperature=into.temperature),
-        bias_name=f"{surveyed.mean} {surveyed.deviation} {into.temperature}",
+        bias=head.biases
+        if head
+        else functools.partial(surveyed.bias, temperature=into.temperature),
+        bias_name=head.digest
+        if head
+        else f"{surveyed.mean} {surveyed.deviation} {into.temperature}",
+        residual=head.residuals if head else None,
         work=work,
         told=lambda done: progress(done, surveyed.items) if progress else None,
     )

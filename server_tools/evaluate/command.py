@@ -62,13 +62,14 @@ def evaluate(
     """Measure recommendations on the data set in DIR.
 
     DIR has items.jsonl and interactions.csv. Users are split by --seed: 70 % are the publisher's,
-    30 % are devices, which rank the whole catalogue after the first 80 % of their history.
+    30 % are devices, which rank the whole catalogue after the first 80 % of their history. The
+    protocol "official" trains on official_valid.jsonl instead and is scored on official_test.jsonl.
     """
     from ondevice.encoder.session import Encoder
     from ondevice.formats import space as spaces
     from ondevice.formats.tensors import F32
     from ondevice.paths import bundled
-    from server_tools.evaluate import data, protocols, vectors
+    from server_tools.evaluate import data, official, protocols, vectors
 
     budgets = parse_epsilons(epsilons)
     encoder = Encoder.load(bundled("encoder"))
@@ -78,10 +79,23 @@ def evaluate(
     def say(text: str) -> None:
         click.echo(text, err=True)
 
+    if protocol == "official":
+        titles = [item.title for item in dataset.items]
+        told = official.run(
+            dataset,
+            folder,
+            titles=vectors.cached(encoder, titles, work, progress=_progress),
+            texts=found,
+            seed=seed,
+            teacher=lambda: vectors.cached(vectors.Teacher(), dataset.texts, work),
+            with_baselines=baselines,
+            say=say,
+        )
+        click.echo(json.dumps(told.as_dict()) if as_json else official.table(told))
+        return
+    head = None if space_folder is None else _given(space_folder)
     if space_folder is None and protocol == "users":
         head = trained(dataset, found, encoder=encoder.digest, seed=seed, work=work, say=say)
-    else:
-        head = _given(space_folder) if space_folder else None
     space = spaces.read(space_folder or bundled("space")) if head is None else head.space
     if space.encoder != encoder.digest:
         raise ConfigError(
@@ -126,6 +140,7 @@ def trained(
         vectors,
         split(dataset, seed=seed).publisher,
         encoder=encoder,
+        texts=dataset.texts,
         recipe=HeadRecipe(seed=seed),
         work=work,
         say=say,

@@ -13,6 +13,7 @@ import numpy as np
 from ondevice.errors import ConfigError
 from ondevice.formats.space import Space
 from ondevice.formats.tensors import F32
+from ondevice.profile.words import Words, weight_of
 from server_tools.evaluate import baselines, bias, ours
 from server_tools.evaluate.data import Dataset, Device, Split, split
 from server_tools.evaluate.measure import F64, Bench, Measured, Row, Scorer, join
@@ -96,7 +97,8 @@ def run(
     made = _recommenders(
         dataset, parts, space, vectors, head, protocol=protocol, seed=seed, say=say
     )
-    for row in _ours(made, bench, epsilons, seed=seed):
+    spoken = Words.of(dataset.texts) if head is not None and weight_of(space) else None
+    for row in _ours(made, bench, epsilons, spoken, seed=seed):
         say(_line(row))
         rows.append(row)
     if with_baselines:
@@ -157,12 +159,23 @@ def _recommenders(
 
 
 def _ours(
-    made: dict[str, Recommender], bench: Bench, epsilons: Sequence[float], *, seed: int
+    made: dict[str, Recommender],
+    bench: Bench,
+    epsilons: Sequence[float],
+    spoken: Words | None,
+    *,
+    seed: int,
 ) -> Iterator[Row]:
+    """Yield ours at every epsilon; without noise raw history is read, and words of it count too."""
     recommender = made["ours"]
     space = recommender.catalogue.space
     for epsilon in sorted(epsilons, reverse=True):
-        yield from _released(recommender, bench, ours.factorised(space, epsilon), seed=seed)
+        owner, shared = _released(recommender, bench, ours.factorised(space, epsilon), seed=seed)
+        if not math.isfinite(epsilon) and spoken is not None:
+            yield replace(owner, name="ours_stream")
+            owner = _exact(recommender, bench, spoken, owner)
+        yield owner
+        yield shared
         if math.isfinite(epsilon):
             for other in (ours.fresh_noise(space, epsilon), ours.single_release(space, epsilon)):
                 yield _released(recommender, bench, other, seed=seed)[0]
@@ -170,6 +183,22 @@ def _ours(
             if name in made:
                 mechanism = replace(ours.factorised(space, epsilon), name=name)
                 yield _released(made[name], bench, mechanism, seed=seed)[0]
+
+
+def _exact(recommender: Recommender, bench: Bench, spoken: Words, stream: Row) -> Row:
+    """Measure the owner's list from raw history: the stream's score without noise, and words."""
+    space = recommender.catalogue.space
+    mechanism, weight = ours.factorised(space, math.inf), weight_of(space)
+    releases = Releases(recommender, mechanism, np.random.default_rng(0))
+    beta = 0.5 ** (1 / space.half_life)
+
+    def score(one: Device) -> F64:
+        ages = range(len(one.behaviours))[::-1]
+        history = {row: beta**age for row, age in zip(one.behaviours, ages, strict=True)}
+        return releases.scores(one.behaviours) + weight * spoken.likeness(history)
+
+    measured = bench.figures(score)
+    return replace(stream, figures=measured.total(), deciles=measured.deciles())
 
 
 def _released(

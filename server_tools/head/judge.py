@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ondevice.formats.space import QualityRow
+from ondevice.profile.words import Words
 from server_tools.head.batches import EPSILONS, Batch, Histories, Noise
 from server_tools.head.model import CERTAIN, Head, trust
 
@@ -17,6 +19,7 @@ SHOWN = 10
 DRAWS = 300  # lists behind one number of the table, roughly
 FEWEST = 10  # users behind a row of the table
 SEED = 5  # of the noise: the same at every look
+LEAST_SCORE = 0.02  # of the weight of a score that says nothing beside words
 _PART = 256  # users at a time
 _CANDIDATES = 4096  # items that calibration looks at
 _CALIBRATION = 30  # steps of its optimiser
@@ -110,6 +113,40 @@ def calibration(head: Head, noise: Noise, batch: Batch) -> tuple[Tensor, float]:
     if not bool(torch.isfinite(found).all()):
         return torch.tensor([CERTAIN, 0.0]), 1.0
     return found[:2], float(found[2])
+
+
+def words_weight(head: Head, batch: Batch, words: Words) -> float:
+    """Return how much words in common should count beside the score without noise, at least 0.
+
+    It makes what `batch` chose next most likely, together with a weight of the score itself; only
+    the ratio of the two matters for an order.
+    """
+    batch = batch.parts(_PART // 2)[0]
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        ((_, scores),) = _scores(head, Noise(head.shape.dimension, 1), batch, math.inf, generator)
+        hidden = torch.isinf(scores)
+        scores = scores.masked_fill(hidden, 0.0)
+        wanted = torch.zeros(len(batch.steps), len(head.text) + 1)
+        place = torch.where(batch.wanted >= 0, batch.wanted, len(head.text))
+        wanted = wanted.scatter_(1, place, 1.0)[:, :-1]
+        each = wanted / wanted.sum(1, keepdim=True).clamp(min=1)
+        pairs = zip(batch.past.tolist(), batch.weights.tolist(), strict=True)
+        spoken = [words.likeness(dict(zip(*pair, strict=True))) for pair in pairs]
+        likeness = torch.tensor(np.array(spoken), dtype=torch.float32)
+    weights = torch.tensor([1.0, 1.0], requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=_CALIBRATION, line_search_fn="strong_wolfe")
+
+    def surprise() -> Tensor:
+        optimiser.zero_grad()
+        logits = (weights[0] * scores + weights[1] * likeness).masked_fill(hidden, -1e9)
+        loss = -(torch.log_softmax(logits, dim=1) * each).sum(1).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(surprise)  # type: ignore[no-untyped-call]
+    score, word = (float(one) for one in weights.detach())
+    return max(0.0, word) / max(score, LEAST_SCORE) if math.isfinite(score + word) else 0.0
 
 
 def _scores(

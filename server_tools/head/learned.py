@@ -4,6 +4,7 @@ The space goes to devices. What was learned of single items belongs to a catalog
 `ondevice-server build --residuals` finds it by item id; a device meets it in the codes and biases.
 """
 
+import hashlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ondevice.domain import Item
 from ondevice.errors import ConfigError
 from ondevice.formats import space as spaces
 from ondevice.formats.space import Space
@@ -28,6 +30,17 @@ class Learned:
     residual: F32  # (n, d), added to what the space makes of a text
     bias: F32  # (n,), in units of the score
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the space and of all that was learned of items, hex."""
+        found = hashlib.sha256(self.space.digest.encode())
+        for item in self.ids:
+            raw = item.encode("utf-8", "surrogatepass")
+            found.update(len(raw).to_bytes(4, "big") + raw)
+        for array in (self.residual, self.bias):
+            found.update(array.astype("<f4").tobytes())
+        return found.hexdigest()
+
     def of(self, ids: Sequence[str]) -> tuple[F32, F32]:
         """Return residuals (k, d) and biases (k,) of `ids`; a new item has those of a rare one.
 
@@ -42,6 +55,14 @@ class Learned:
             places, rows = (list(column) for column in zip(*pairs, strict=True))
             residual[places], bias[places] = self.residual[rows], self.bias[rows]
         return residual, bias
+
+    def residuals(self, items: Sequence[Item]) -> F32:
+        """Return the residuals (k, d) of `items`, for a build."""
+        return self.of([item.id for item in items])[0]
+
+    def biases(self, items: Sequence[Item]) -> F32:
+        """Return the biases (k,) of `items`, for a build."""
+        return self.of([item.id for item in items])[1]
 
 
 def write(learned: Learned, folder: Path) -> None:

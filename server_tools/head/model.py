@@ -70,9 +70,8 @@ class Head(nn.Module):
         self.trust_by_share = nn.Parameter(torch.tensor([CERTAIN, 0.0]), requires_grad=False)
         self.inner = nn.Linear(d + FEATURES, shape.hidden)
         self.outer = nn.Linear(shape.hidden, d)
-        self.gate = nn.Sequential(
-            nn.Linear(FEATURES, GATE_HIDDEN), nn.GELU(approximate="tanh"), nn.Linear(GATE_HIDDEN, 1)
-        )
+        self.gate_inner = nn.Linear(FEATURES, GATE_HIDDEN)
+        self.gate_outer = nn.Linear(GATE_HIDDEN, 1)
 
     def items(self, rows: Tensor | None = None) -> Tensor:
         """Return the unit vectors (k, d) of `rows`, or of all items."""
@@ -81,13 +80,15 @@ class Head(nn.Module):
         if rows is not None:
             text, there = text[rows], there[rows]
             residual = residual[rows]
-        projection, shape = self.projection, self.shape
+        projection: Tensor = self.projection
+        shape = self.shape
         if self.training:
             ones = torch.ones(1, projection.shape[1])
             projection = projection * functional.dropout(ones, shape.text_dropout)
             residual = residual * (torch.rand(len(residual), 1) >= shape.residual_dropout)
         read = text @ projection.T + self.offset * there
-        return functional.normalize(read + residual, dim=1)
+        unit: Tensor = functional.normalize(read + residual, dim=1)
+        return unit
 
     def user(self, v: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
         """Return user vectors (b, d): the network of a device, in torch.
@@ -102,7 +103,8 @@ class Head(nn.Module):
         z = v / total[:, None]
         features = torch.stack([torch.log1p(weight), torch.log1p(noise), signal / total], dim=1)
         hidden = functional.gelu(self.inner(torch.cat([z, features], dim=1)), approximate="tanh")
-        told = self.outer(hidden) + functional.softplus(self.gate(features)) * z
+        gate = self.gate_outer(functional.gelu(self.gate_inner(features), approximate="tanh"))
+        told: Tensor = self.outer(hidden) + functional.softplus(gate) * z
         return trust(self.trust_by_share, features[:, 2])[:, None] * told
 
     def popularity(self) -> Tensor:
@@ -130,7 +132,8 @@ class Head(nn.Module):
 
         A projection decays to where it began (`pull`), not to zero.
         """
-        network = [*self.inner.parameters(), *self.outer.parameters(), *self.gate.parameters()]
+        layers = (self.inner, self.outer, self.gate_inner, self.gate_outer)
+        network = [parameter for layer in layers for parameter in layer.parameters()]
         numbers = [self.popular, self.log_tau, self.log_scale]
         return [
             {"params": [self.projection, self.offset], "lr": rate, "weight_decay": 0.0},
@@ -153,16 +156,15 @@ class Head(nn.Module):
     @torch.no_grad()
     def network(self) -> dict[str, F32]:
         """Return the decoder's arrays as `ondevice.profile.network` names them."""
-        first, last = self.gate[0], self.gate[2]
         found = {
             "w1": self.inner.weight,
             "b1": self.inner.bias,
             "w2": self.outer.weight,
             "b2": self.outer.bias,
-            "gate_w1": first.weight,
-            "gate_b1": first.bias,
-            "gate_w2": last.weight,
-            "gate_b2": last.bias,
+            "gate_w1": self.gate_inner.weight,
+            "gate_b1": self.gate_inner.bias,
+            "gate_w2": self.gate_outer.weight,
+            "gate_b2": self.gate_outer.bias,
             "trust": self.trust_by_share,
             "scale": self.log_scale.exp()[None],
         }

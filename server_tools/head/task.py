@@ -23,6 +23,7 @@ def fit(
     histories: Sequence[Sequence[int]],
     *,
     encoder: str,
+    texts: Sequence[str] = (),
     recipe: HeadRecipe,
     keep: Learned | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -34,6 +35,7 @@ def fit(
         vectors: (n, e), of their texts.
         histories: rows of items that each user chose, oldest first.
         encoder: digest of the encoder, hex.
+        texts: of the items, so that exact mode may count words; none: it doesn't.
         recipe: choices.
         keep: an earlier head whose space the new one should stay near.
         say: told what is going on.
@@ -46,6 +48,7 @@ def fit(
         vectors,
         histories,
         encoder=encoder,
+        texts=texts,
         recipe=recipe,
         kept=kept,
         say=say,
@@ -59,6 +62,7 @@ def cached(
     histories: Sequence[Sequence[int]],
     *,
     encoder: str,
+    texts: Sequence[str] = (),
     recipe: HeadRecipe,
     work: Path,
     say: Callable[[str], None] = lambda _: None,
@@ -67,7 +71,7 @@ def cached(
     digest = hashlib.sha256(repr((encoder, recipe)).encode())
     for name in _SOURCES:
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
-    for item in ids:
+    for item in (*ids, *texts):
         blob = item.encode("utf-8", "surrogatepass")
         digest.update(len(blob).to_bytes(4, "big") + blob)
     digest.update(np.ascontiguousarray(vectors).tobytes())
@@ -77,7 +81,7 @@ def cached(
     if learned.has_items(folder):
         return learned.read(folder)
     say("head: training on the publisher's users")
-    found = fit(ids, vectors, histories, encoder=encoder, recipe=recipe, say=say)
+    found = fit(ids, vectors, histories, encoder=encoder, texts=texts, recipe=recipe, say=say)
     draft = folder.with_suffix(f".{os.getpid()}")
     learned.write(found, draft)
     if learned.has_items(folder):  # another process was faster

@@ -43,6 +43,11 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @click.option(
+    "--dp-epsilon",
+    type=click.FloatRange(0, min_open=True),
+    help="Protect every user by DP-SGD, with this epsilon for the whole training.",
+)
+@click.option(
     "--work",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".work"),
@@ -58,19 +63,22 @@ def train_head(
     half_life: int,
     keep: Path | None,
     seed: int,
+    dp_epsilon: float | None,
     work: Path,
 ) -> None:
     """Train a head on the users of each DIR, with the noise of private profiles in the training.
 
     DIR has items.jsonl and interactions.csv. A part of the users is held out to decide when to
-    stop, and to measure what people may expect at each epsilon.
+    stop, and to measure what people may expect at each epsilon. With --dp-epsilon nobody is held
+    out and nothing is measured: all that leaves the training keeps to the budget, and privacy.json
+    beside the space says which. Its noise comes from the system; --seed does not reach it.
     """
     from dataclasses import replace
 
     from ondevice.encoder.session import Encoder
     from ondevice.paths import bundled
     from server_tools.evaluate import data, vectors
-    from server_tools.head import learned, task
+    from server_tools.head import dp_head, interests_fit, learned, task
     from server_tools.head.trainer import HeadRecipe
 
     recipe = HeadRecipe(name=name, half_life=half_life, seed=seed)
@@ -88,18 +96,39 @@ def train_head(
     def say(text: str) -> None:
         click.echo(text, err=True)
 
+    rows = vectors.cached(
+        encoder, texts, work, progress=lambda done, total: say(f"encoded {done} of {total}")
+    )
+    if dp_epsilon is not None:
+        if keep is not None or len(dimensions) > 1:
+            raise ConfigError("--dp-epsilon takes one --dimension and no --keep")
+        private = dp_head.fit(
+            ids,
+            rows,
+            histories,
+            encoder=encoder.digest,
+            epsilon=dp_epsilon,
+            recipe=dp_head.recipe(name=name, half_life=half_life, dimensions=dimensions),
+            say=say,
+        )
+        dp_head.write(private, out)
+        say(f"{out}: {dp_head.told(private)}")
+        return
     found = task.fit(
         ids,
-        vectors.cached(
-            encoder, texts, work, progress=lambda done, total: say(f"encoded {done} of {total}")
-        ),
+        rows,
         histories,
         encoder=encoder.digest,
+        texts=texts,
         recipe=recipe,
         keep=None if keep is None else learned.read(keep),
         say=say,
     )
+    items = found.space.project(rows, found.residual)
+    spoken = interests_fit.attach(found.space, items, found.bias, histories, say=say)
+    found = replace(found, space=spoken)
     learned.write(found, out)
+    dp_head.state(dp_head.PUBLIC, out)
     for row in found.space.quality:
         say(f"epsilon {row.epsilon:g}, {row.behaviours} behaviours: NDCG@10 {row.ndcg:.4f}")
     say(f"{out}: {found.space.dimension} dimensions, {len(ids)} items, {found.space.digest}")

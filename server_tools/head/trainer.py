@@ -18,6 +18,7 @@ from torch.nn import functional
 from ondevice.errors import ConfigError
 from ondevice.formats.space import DecoderNetwork, Space
 from ondevice.formats.tensors import F32
+from ondevice.profile.words import Words
 from server_tools.head import judge, statistics
 from server_tools.head.batches import Batch, Histories, Noise
 from server_tools.head.model import F64, Head, Inputs, Shape
@@ -43,10 +44,10 @@ class HeadRecipe:
     memory: float = 0.97  # of the mean of the weights, a step
     residual_decay: float = 0.3
     pull: float = 3e-3  # of the projection towards its start, a step
-    unmasked: float = 0.1  # share of the users who may be told what they know: the shared view
+    unmasked: float = 0.0  # share of the users who may be told what they know: the shared view
     held_out: float = 0.15  # of the users
     held_out_bounds: tuple[int, int] = (30, 200)
-    whole: int = 16_384  # items beyond which a step looks at a sample of them
+    whole: int = 50_000  # items beyond which a step looks at a sample of them
     sampled: int = 8_192
     keep: float = 1.0  # weight of staying near the items of the space to keep
     seed: int = 0
@@ -83,6 +84,7 @@ def train(
     histories: Sequence[Sequence[int]],
     *,
     encoder: str,
+    texts: Sequence[str] = (),
     recipe: HeadRecipe | None = None,
     kept: Kept | None = None,
     say: Say = lambda _: None,
@@ -93,6 +95,7 @@ def train(
         vectors: (n, e), of the items, zeros where there is no text.
         histories: rows of items that each user chose, oldest first.
         encoder: digest of the encoder of `vectors`, hex.
+        texts: of the n items, so that exact mode may count words; none: it doesn't.
         recipe: choices; the shipped ones by default.
         kept: the items of an earlier head.
         say: told what is going on.
@@ -120,13 +123,18 @@ def train(
     held_out = people.cut(order[:held], at=judge.CUT)
     by_share, popular = judge.calibration(best.head, task.noise(best.dimension), held_out)
     best.head.calibrate(by_share, popular)
+    lexical = None
+    if texts:
+        weight = judge.words_weight(best.head, held_out, Words.of(texts))
+        lexical = {"weight": np.array([weight], dtype=np.float32)}
+        say(f"words in common count {weight:.2f} beside a score without noise")
     quality = judge.quality(best.head, task.noise(best.dimension), useful, order[:held], people)
     say(f"dimension {best.dimension} after {best.epoch} epochs; popularity times {popular:.2f}")
     head = task.run(best.dimension, list(range(len(useful))), until=best.epoch).eval()
     head.calibrate(by_share, popular)
     found = _space(head, centre, useful, encoder=encoder, recipe=recipe)
     return Trained(
-        space=replace(found, quality=quality),
+        space=replace(found, quality=quality, lexical=lexical),
         residual=head.beyond_text(),
         bias=head.popularity().detach().numpy().astype(np.float32),
         curve=tuple(point for one in tried for point in one.curve),
@@ -210,7 +218,7 @@ class _Task:
         total = (until or epochs) * math.ceil(len(users) / recipe.batch)
         average = [parameter.detach().clone() for parameter in head.parameters()]
         for epoch in range(1, (until or epochs) + 1):
-            for chosen in torch.randperm(len(users)).split(recipe.batch):
+            for chosen in torch.split(torch.randperm(len(users)), recipe.batch):
                 pace = min(1.0, (step + 1) / recipe.warm_up)
                 pace *= 0.02 + 0.49 * (1 + math.cos(math.pi * step / total))
                 for group, rate in zip(optimiser.param_groups, rates, strict=True):
@@ -270,7 +278,7 @@ def _loss(
     """Return how surprised the head is by what `batch` chose next, in nats, mean over users."""
     n = len(head.text)
     valid, real = batch.wanted >= 0, batch.weights > 0
-    rows, correction = None, 0.0
+    rows, named, correction = None, torch.empty(0, dtype=torch.long), 0.0
     past, wanted = batch.past, batch.wanted.clamp(min=0)
     if n > recipe.whole:
         named = torch.unique(torch.cat([past[real], wanted[valid]]))
@@ -311,7 +319,7 @@ def _moved(items: Tensor, rows: Tensor | None, kept: Kept) -> Tensor:
 
 def _centred(vectors: F32) -> tuple[F64, F32]:
     """Return the mean (e,) of the rows that say something, and the rows around it."""
-    there = vectors.any(axis=1)
+    there = np.asarray(vectors.any(axis=1))
     wide = vectors.astype(np.float64)
     centre = wide[there].mean(axis=0) if there.any() else np.zeros(vectors.shape[1])
     return centre, np.asarray((wide - centre) * there[:, None], dtype=np.float32)

@@ -8,17 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from ondevice.domain import Item
+from ondevice.domain import Item, Scenario
 from ondevice.errors import ConfigError
 from ondevice.formats import space as spaces
 from ondevice.formats.tensors import F32
-from ondevice.privacy.decoder import noise_variance
+from ondevice.privacy.decoder import decode, noise_variance
+from ondevice.privacy.randomness import SystemRandomness
 from ondevice.privacy.stream import StreamParameters
 from ondevice.profile import network
+from ondevice.profile.release import profile
+from ondevice.ranking.score import scores
+from server_tools.embed import local
 from server_tools.evaluate import baselines, ours, protocols
 from server_tools.evaluate.data import Dataset, split
 from server_tools.evaluate.ours import Recommender, Releases
-from server_tools.head import judge, learned, task, trainer
+from server_tools.head import judge, learned, task, train_command, trainer
 from server_tools.head.batches import Histories, Noise
 from server_tools.head.learned import Learned
 from server_tools.head.model import Head, Inputs, Shape
@@ -275,3 +279,62 @@ def test_taste_that_says_nothing_loses_its_weight() -> None:
     by_share, popular = judge.calibration(made, Noise(8, 64), people.cut(range(60), at=0.8))
     assert popular > 1.2
     assert float(torch.nn.functional.softplus(by_share.sum())) < 0.8
+
+
+def test_scores_through_a_build_are_those_of_the_evaluator(head: Learned, tmp_path: Path) -> None:
+    dataset, vectors = world()
+    local.build(
+        dataset.items,
+        encoder=WordEncoder(),
+        into=head.space,
+        details=local.Details(catalogue="world", scenario=Scenario.CONTENT, title="World"),
+        out=tmp_path / "build",
+        head=head,
+    )
+    catalogue = local.load(tmp_path / "build", lambda: head.space)
+    residual, popular = head.of([item.id for item in dataset.items])
+    told = list(
+        ours.score_users(
+            dataset,
+            head.space,
+            vectors=vectors,
+            randomness=SystemRandomness(),
+            residual=residual,
+            bias=popular,
+        )
+    )
+    assert len(told) == 20
+    parameters = StreamParameters.for_budget(4.0, 1e-6, head.space.dimension, half_life=64)
+    for one in told:
+        released = profile(decode(parameters, one.rows), catalogue.space)
+        got = scores(
+            released.u,
+            catalogue.codes,
+            catalogue.inverse_norms,
+            catalogue.bias,
+            released.temperature,
+        )
+        rows = [catalogue.records.row(item.id) for item in dataset.items]
+        np.testing.assert_allclose(got[rows], one.scores, atol=1e-5)
+
+
+def test_a_build_takes_no_residuals_of_another_space(head: Learned, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="another space"):
+        local.build(
+            world()[0].items,
+            encoder=WordEncoder(),
+            into=replace(head.space, temperature=2.0),
+            details=local.Details(catalogue="w", scenario=Scenario.CONTENT, title="W"),
+            out=tmp_path / "build",
+            head=head,
+        )
+
+
+def test_two_data_sets_make_one() -> None:
+    dataset, _ = world()
+    other = replace(dataset, items=tuple(replace(item, id=f"b{item.id}") for item in dataset.items))
+    ids, histories = train_command.joined([dataset, other])
+    assert ids[N] == "b0"
+    assert histories[80] == tuple(N + row for row in histories[0])
+    with pytest.raises(ConfigError, match="same id"):
+        train_command.joined([dataset, dataset])
