@@ -11,6 +11,7 @@ from ondevice.errors import OnDeviceError
 
 # name → (module:attribute, one line of help)
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "ablation": ("server_tools.export.ablation:ablation", "Measure what a choice is worth."),
     "base-space": ("server_tools.head.command:base_space", "Fit the space that devices have."),
     "build": ("server_tools.embed.command:build", "Embed a catalogue into shards."),
     "demo-bundle": ("server_tools.publish.command:demo_bundle", "Rebuild the sample catalogues."),

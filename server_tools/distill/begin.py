@@ -1,6 +1,7 @@
 """What a run starts from: layers of the teacher, or an earlier run's student, cut down."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from server_tools.recipe import Recipe
 _TEXTS = 1_000  # texts that show which neurons matter
 
 
-def shape_of(recipe: Recipe, prepared: Prepared, teacher: Any) -> Any:
+def shape_of(recipe: Recipe, kept: Sequence[int], teacher: Any) -> Any:
     """A student of the recipe's shape, for weights that are on disk already."""
-    model = student.cut(teacher, recipe.student, prepared.kept)
+    model = student.cut(teacher, recipe.student, kept)
     width = recipe.student.intermediate or model.config.intermediate_size
     return student.prune(model, width, [[0]], pad_id=0)
 
@@ -32,7 +33,7 @@ def student_of(
     """
     plan = recipe.student
     if (work / checkpoint.NAME).is_file():
-        return shape_of(recipe, prepared, teacher)
+        return shape_of(recipe, prepared.kept, teacher)
     if plan.start:
         model, kept = _earlier(recipe, recipe_path.parent / plan.start, teacher)
         if kept != list(prepared.kept):
@@ -59,6 +60,8 @@ def _earlier(recipe: Recipe, path: Path, teacher: Any) -> tuple[Any, list[int]]:
             hint=f"finish it first: ondevice-server distill {path}",
         )
     kept = json.loads((place / "kept.json").read_text(encoding="utf-8"))
-    model = student.cut(teacher, first.student, kept)
+    if first.measure.keep_best and (place / checkpoint.BEST).is_file():
+        _, state = checkpoint.load(place, first, name=checkpoint.BEST)
+    model = shape_of(first, kept, teacher)
     model.load_state_dict(state["model"])
     return model.eval(), kept

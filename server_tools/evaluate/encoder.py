@@ -294,7 +294,7 @@ def keep(folder: Path, found: dict[str, Any]) -> None:
     Raises:
         NotReadyError: the folder has no results to add to.
     """
-    from server_tools.export import card
+    from server_tools.export import ablation, card, plot
 
     path = folder / results.NAME
     if not path.is_file():
@@ -305,4 +305,6 @@ def keep(folder: Path, found: dict[str, Any]) -> None:
     kept = results.read(path) | {"evaluation": found}
     results.write(path, kept)
     recipe = recipes.read(folder / "recipe.toml")
-    (folder / "CARD.md").write_text(card.card(recipe, kept), encoding="utf-8")
+    rows = ablation.rows(folder)
+    plot.write(folder, kept)
+    (folder / "CARD.md").write_text(card.card(recipe, kept, rows), encoding="utf-8")

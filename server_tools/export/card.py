@@ -1,12 +1,14 @@
 """CARD.md: what an encoder is, what it learnt from, what it measures. Generated, never edited."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server_tools.recipe import Recipe
 
 
-def card(recipe: Recipe, results: Mapping[str, Any]) -> str:
+def card(
+    recipe: Recipe, results: Mapping[str, Any], ablations: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """The card of the encoder that `recipe` made and `results` describe."""
     parity, training = results["parity"], results["training"]
     size = (parity["bytes_model"] + parity["bytes_tokenizer"]) / 2**20
@@ -60,6 +62,7 @@ def card(recipe: Recipe, results: Mapping[str, Any]) -> str:
         + "the client runs each text alone, so a text's vector is the same in any company.",
         "",
         *_measured(results.get("evaluation")),
+        *_ablations(ablations),
         "## What it learnt from",
         "",
         "| corpus | share | licence |",
@@ -139,6 +142,7 @@ def _measured(evaluation: Mapping[str, Any] | None) -> list[str]:
         *rows,
         "",
         *_ready(models[0]),
+        *(["![Quality against size and speed](plot.svg)", ""] if len(models) > 1 else []),
         *_ndcg(evaluation.get("ndcg")),
     ]
 
@@ -160,6 +164,28 @@ def _ndcg(sets: Mapping[str, Any] | None) -> list[str]:
         *(
             f"| {name} | {each['ours']:.4f} | {each['teacher']:.4f} | {_number(each['ratio'])} |"
             for name, each in sets.items()
+        ),
+        "",
+    ]
+
+
+def _ablations(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    return [
+        "## What each choice is worth",
+        "",
+        "Small runs that differ from `base` in one choice; `ablations/NAME.toml` is the recipe of "
+        "each, `make ablation ROW=NAME` repeats it.",
+        "",
+        "| row | recipe | views | CPU hours | MiB | Spearman, float | int8 | cosine to float |",
+        "|---|---|---|---|---|---|---|---|",
+        *(
+            f"| {each['name']} | `{each['recipe'][:12]}` | {each['views']:,} | "
+            f"{each['cpu_hours']:.3f} | {each['bytes'] / 2**20:.1f} | "
+            f"{_number(each['spearman']['float'])} | {_number(each['spearman']['int8'])} | "
+            f"{each['parity']:.4f} |"
+            for each in rows
         ),
         "",
     ]

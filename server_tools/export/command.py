@@ -59,7 +59,7 @@ def quantize(
     if recipe.measure.keep_best and (place / checkpoint.BEST).is_file():
         _, state = checkpoint.load(place, recipe, name=checkpoint.BEST)
     prepared = prepare.prepare(recipe, teacher=folder, data=data, work=place)
-    model = begin.shape_of(recipe, prepared, student.load_teacher(folder))
+    model = begin.shape_of(recipe, prepared.kept, student.load_teacher(folder))
     model.load_state_dict(state["model"])
     model.eval()
     pairs = sts.read(sts_folder / recipe.measure.sts) if recipe.measure.sts else None
