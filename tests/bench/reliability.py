@@ -26,7 +26,7 @@ from ondevice.store.history import Filter
 from tests.killing import AT, filled, forget, forgetter, kill, recorder, said, texts
 
 NOBODY = 65534
-BATCH = 500
+BATCH = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,8 +216,8 @@ def _try_to_record(home: Home, *, drop: bool) -> int:
     return 0
 
 
-def report() -> str:
-    """Measure everything and return the page."""
+def report(*, rounds: int, step: int) -> str:
+    """Measure everything and return the page; `rounds` kills of each sort, each `step`-th byte."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
         base = Path(name)
 
@@ -225,13 +225,13 @@ def report() -> str:
             (base / part).mkdir()
             return Home(base / part / "home")
 
-        kills = kills_while_recording(home("kills"), 100)
+        kills = kills_while_recording(home("kills"), rounds)
         model = home("model")
         filled(model)
-        forgets = kills_while_forgetting(model, home("forgets"), 100)
+        forgets = kills_while_forgetting(model, home("forgets"), rounds)
         flips = home("flips")
         filled(flips, keep=40, forget=0)
-        tried, detected, wrong = flip_sweep(flips, step=13)
+        tried, detected, wrong = flip_sweep(flips, step=step)
         boxes, refused = _flip_keybox(flips)
         written, reads, failed = at_once(home("together"), writers=4, readers=4, count=200)
         full = disk_full(home("full"), 1 << 20)
@@ -252,7 +252,7 @@ def report() -> str:
         f"| `kill -9` while something is forgotten | {forgets[0]} kills at random points: "
         f"{forgets[1]} had been done, {forgets[0] - forgets[1]} not, "
         f"**{forgets[2]} in between**; one key opens the store each time |",
-        f"| one flipped bit in the store, every 13th byte | {tried:,} tried, {detected:,} "
+        f"| one flipped bit in the store, one byte in {step} | {tried:,} tried, {detected:,} "
         f"detected, **{wrong} with wrong data** |",
         f"| one flipped bit in keybox and device.key, every byte | {boxes} tried, "
         f"**{refused} refused** |",
@@ -266,7 +266,7 @@ def report() -> str:
         "## How it grows",
         "",
         "Behaviours of about 40 characters, kept without a step (as an import keeps all but the "
-        "newest), in transactions of 500.",
+        f"newest), in transactions of {BATCH:,}.",
         "",
         "| behaviours | recorded in | each | store | each | newest page | one source | open | "
         "forget one, all pages scanned |",
@@ -364,6 +364,7 @@ def _reader(home: Home) -> "subprocess.Popen[str]":
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    page = report()
+    numbers = [int(each) for each in sys.argv[2:]] or [100, 13]
+    page = report(rounds=numbers[0], step=numbers[1])
     target.write_text(page, encoding="utf-8")
     sys.stderr.write(page)
