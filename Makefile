@@ -11,7 +11,7 @@ CLIENT = .venv/.client
 DEV = .venv/.dev
 SERVER = .venv-server/.server
 
-.PHONY: bench-reliability help setup run test test-slow test-client test-server check bench format demo-bundle \
+.PHONY: bench-reliability bench-scale help setup run test test-slow test-client test-server check bench format demo-bundle \
 	screenshots clean lint lint-ruff lint-types lint-types-server lint-layers lint-spelling
 .DELETE_ON_ERROR:
 
@@ -21,7 +21,8 @@ help:
 	@echo "make test-slow    the slow ones"
 	@echo "make check        lint and tests, as in continuous integration"
 	@echo "make lint|format  ruff, mypy, import contracts, spelling | rewrite the layout"
-	@echo "make bench        print the benchmark tables; bench-reliability: rewrite docs/reliability.md"
+	@echo "make bench        print the benchmark tables; bench-reliability, bench-scale:"
+	@echo "                  rewrite docs/reliability.md, docs/scale.md"
 	@echo "make demo-bundle  rebuild the sample catalogues' bundle; make screenshots: README's pictures"
 	@echo "make setup|clean  both environments | remove them and every cache"
 
@@ -77,6 +78,9 @@ bench: $(DEV) $(SERVER)
 
 bench-reliability: $(DEV)
 	.venv/bin/python -m tests.bench.reliability ondevice/docs/reliability.md
+
+bench-scale: $(DEV)
+	.venv/bin/python -m tests.bench.scale ondevice/docs/scale.md
 
 demo-bundle: $(SERVER)
 	.venv-server/bin/ondevice-server base-space
