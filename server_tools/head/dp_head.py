@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ondevice.formats import canonical
+from ondevice.formats import canonical, space
 from ondevice.formats.tensors import F32
 from server_tools.head import dp_train, learned
 from server_tools.head.dp_budget import PUBLIC
@@ -64,7 +64,7 @@ def write(found: PrivateLearned, folder: Path) -> None:
 
 def state(statement: Mapping[str, object], folder: Path) -> None:
     """Write a statement beside a head."""
-    head = learned.spaces.read(folder)
+    head = space.read(folder)
     (folder / FILE).write_bytes(canonical.dump({"space": head.digest, **statement}))
 
 

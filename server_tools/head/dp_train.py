@@ -30,6 +30,7 @@ from server_tools.head.statistics import F64
 Say = Callable[[str], None]
 LEAST_USERS = 8
 ALWAYS = math.log(math.e - 1)  # softplus of it is 1: the device's trust in taste is whole
+CLOSED, OPENS = -4.0, 6.0  # the gate is softplus(CLOSED + OPENS * share of the signal) at first
 _TINY = 1e-12
 
 
@@ -82,6 +83,12 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
         nn.init.constant_(self.popular.weight, 0.5)
+        with torch.no_grad():  # what is mostly noise counts little before anything is learned
+            self.gate[0].weight[0] = torch.tensor([0.0, 0.0, 4.0])
+            self.gate[0].bias[0] = 0.0
+            self.gate[2].weight.zero_()
+            self.gate[2].weight[0, 0] = OPENS / 4.0
+            self.gate[2].bias.fill_(CLOSED)
 
     def user(self, v: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
         """Return user vectors (b, d); see `ondevice.profile.network`."""
@@ -94,7 +101,7 @@ class Decoder(nn.Module):
 
     def forward(self, v: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
         """Return the scores (b, n) of all items."""
-        taste = self.tau * self.user(v, weight, noise) @ self.items.T  # type: ignore[operator]
+        taste = self.tau * self.user(v, weight, noise) @ self.items.T
         logs = self.log_popularity.expand(len(v), -1)[:, :, None]  # type: ignore[operator]
         return taste + self.popular(logs)[:, :, 0]  # type: ignore[no-any-return]
 
@@ -250,7 +257,7 @@ def _descend(
 
 def _bare(vectors: F32, *, encoder: str, recipe: PrivateRecipe) -> Space:
     """Return the space of the leading directions of public texts, with nothing learned yet."""
-    there = vectors.any(axis=1)
+    there = np.asarray(vectors.any(axis=1))
     wide = vectors.astype(np.float64)
     centre = wide[there].mean(axis=0) if there.any() else np.zeros(vectors.shape[1])
     around = (wide - centre) * there[:, None]

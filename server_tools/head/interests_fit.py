@@ -74,7 +74,7 @@ def attach(
         head.log_tau.fill_(float(np.log(space.temperature)))
         head.positions.copy_(-torch.arange(recipe.last - 1, -1, -1) * (np.log(2) / space.half_life))
     for fixed in (head.projection, head.residual, head.bias, head.popular):
-        fixed.requires_grad_(requires_grad=False)
+        fixed.requires_grad_(False)  # noqa: FBT003  # torch's own
     optimiser = torch.optim.Adam(
         [
             {"params": [head.query], "lr": recipe.rate},
@@ -85,7 +85,7 @@ def attach(
     best, found = _surprise(head, held, batch), _frozen(head)
     say(f"interests: {best:.4f} nats a choice before training")
     for epoch in range(1, recipe.epochs + 1):
-        for chosen in torch.randperm(len(learn)).split(batch):
+        for chosen in torch.split(torch.randperm(len(learn)), batch):
             part = learn.part(chosen)
             loss = functional.cross_entropy(head.candidates(head(part.past), part), part.wanted)
             optimiser.zero_grad()

@@ -16,6 +16,7 @@ from torch.nn import functional
 from ondevice.errors import ConfigError
 from ondevice.formats.tensors import F32, Codes
 from ondevice.profile.interests import Interests
+from ondevice.ranking.score import F64
 from server_tools.head.interests_model import Examples, InterestHead, examples
 
 Say = Callable[[str], None]
@@ -30,14 +31,14 @@ class InterestRecipe:
     several: bool = True  # False: one user vector
     dimension: int = 256
     last: int = 10  # deeds that an example looks back at
-    both_ways: bool = True  # sequences are read backwards too
-    rate: float = 1e-3  # of the two maps
-    residual_rates: tuple[float, ...] = (3e-3, 6e-3, 1.2e-2)  # held-out users choose
+    both_ways: bool = False  # read sequences backwards too
+    rate: float = 2e-3  # of the two maps
+    residual_rates: tuple[float, ...] = (2e-3, 4e-3, 8e-3)  # held-out users choose
     numbers_rate: float = 1e-2
     map_decay: float = 0.1
     residual_decay: float = 0.5
     dropout: float = 0.3
-    batch: int = 1024
+    batch: int = 2048
     epochs: int = 4  # at most
     seed: int = 0
 
@@ -63,9 +64,10 @@ def inputs(channels: Sequence[F32], *, dimension: int) -> F32:
     """
     parts = []
     for rows in channels:
-        there = rows.any(axis=1, keepdims=True)
+        there = rows.any(axis=1)
         wide = rows.astype(np.float64)
-        centred = (wide - wide[there[:, 0]].mean(axis=0) if there.any() else wide) * there
+        centre = wide[there].mean(axis=0) if bool(np.any(there)) else 0.0
+        centred = (wide - centre) * np.asarray(there)[:, None]
         parts.append(_unit(centred))
     both = _unit(np.concatenate(parts, axis=1))
     both -= both.mean(axis=0)
@@ -150,7 +152,7 @@ def _run(
     total, step = recipe.epochs * math.ceil(len(found) / recipe.batch), 0
     for epoch in range(1, until + 1):
         head.train()
-        for chosen in torch.randperm(len(found)).split(recipe.batch):
+        for chosen in torch.split(torch.randperm(len(found)), recipe.batch):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / total))
             loss = _loss(head, found.part(chosen))
@@ -208,6 +210,6 @@ def _frozen(head: InterestHead, residual_rate: float, epochs: int) -> TrainedInt
     )
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _unit(rows: F64) -> F64:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1.0))

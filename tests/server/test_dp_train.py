@@ -15,7 +15,7 @@ ENCODER = "ab" * 32
 
 def vectors() -> np.ndarray:
     found = np.random.default_rng(0).normal(size=(N, WIDTH)).astype(np.float32)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))
 
 
 def histories(users: int, seed: int = 1) -> list[tuple[int, ...]]:
@@ -44,7 +44,7 @@ def clipped_sum(users: list[tuple[int, ...]], clip: float) -> "list[torch.Tensor
     )
     optimiser.max_grad_norm = clip
     batch = Histories.of(users, 64).cut(range(len(users)), at=0.6)
-    loss = dp_train.losses(wrapped, decoder.items, batch, torch.zeros(len(users))).mean()
+    loss = dp_train.losses(wrapped, items, batch, torch.zeros(len(users))).mean()
     dp_train.backward(loss)
     optimiser.clip_and_accumulate()
     return [weights.summed_grad.clone() for weights in wrapped.parameters()]

@@ -14,7 +14,7 @@ K = 6
 
 def units(rows: int, seed: int) -> np.ndarray:
     found = np.random.default_rng(seed).normal(size=(rows, K))
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))
 
 
 @pytest.fixture
