@@ -5,6 +5,7 @@ noise is thrown away, and the figures are for the owner's eyes only. They come f
 no other view may show them.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -89,7 +90,7 @@ def evaluate(session: Session, *, catalogue: str | None = None) -> Evaluation:
             hint="go on using it, or name another: --catalogue ID",
         )
     tests = [place for place in places[-HELD_OUT:] if place > 0]
-    ways = _ways(session, chosen)
+    ways = _ways(session, chosen, len(deeds))
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     candidates = 0
     for place in tests:
@@ -130,9 +131,10 @@ def _deeds(session: Session, catalogue: "Catalogue") -> list[_Deed]:
     ][::-1]
 
 
-def _ways(session: Session, catalogue: "Catalogue") -> dict[str, _Way]:
+def _ways(session: Session, catalogue: "Catalogue", longest: int) -> dict[str, _Way]:
     import numpy as np
 
+    from ondevice.privacy.discrete_gaussian import sample
     from ondevice.privacy.randomness import SystemRandomness
     from ondevice.profile import exact, simulate
     from ondevice.profile.base import FromRelease
@@ -144,7 +146,11 @@ def _ways(session: Session, catalogue: "Catalogue") -> dict[str, _Way]:
 
     space = catalogue.space
     parameters = parameters_of(session, space)
-    generator = np.random.default_rng(SystemRandomness().bits(64))  # of noise that hides nothing
+    randomness = SystemRandomness()
+    shape = (DRAWS, longest, space.dimension)
+    noise = np.array(
+        sample(parameters.sigma2, math.prod(shape), randomness), dtype=np.int64
+    ).reshape(shape)
     known: dict[int, tuple[int, ...]] = {}
 
     def ours(deeds: list[_Deed]) -> "list[NDArray[np.float64]]":
@@ -152,9 +158,8 @@ def _ways(session: Session, catalogue: "Catalogue") -> dict[str, _Way]:
             [known.setdefault(id(deed), step_of(deed.vector, deed.weight)) for deed in deeds]
         )
         lists = []
-        for _ in range(DRAWS):
-            z = simulate.noise(parameters.sigma2, steps.shape, generator)
-            v = simulate.values(parameters, steps, z)
+        for drawn in noise:  # the same for every list that is made: a mean over draws, not deeds
+            v = simulate.values(parameters, steps, drawn[: len(steps)])
             decoded = simulate.decoded(parameters, v, len(steps))
             released = profile(decoded, space, weight_mean=MEAN_WEIGHT)
             past = Past.of(released, [])
