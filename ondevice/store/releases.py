@@ -1,10 +1,9 @@
-"""What was let out: released rows, the decoder's state, and what the shared view has shown.
+"""What was let out: released rows and the decoder's state.
 
-The shared view may know this and nothing else of the store (PRIVACY 1).
+The shared view may know this and what it emitted, and nothing else of the store (PRIVACY 1).
 """
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 
 from ondevice.store import packing
 from ondevice.store.connection import Connection
@@ -45,23 +44,3 @@ class Releases:
         """Return the decoder's state after the newest row; None before the first."""
         row = self._db.row("select state from decoders where stream = ?", stream.id)
         return None if row is None else row[0]
-
-
-class Emitted:
-    """Which items the shared view has shown before, so that it doesn't repeat itself."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._db = connection
-
-    def items(self, catalogue: str) -> set[str]:
-        """Return the items of `catalogue` that were shown."""
-        rows = self._db.rows("select item from emitted where catalogue = ?", catalogue)
-        return {item for (item,) in rows}
-
-    def add(self, catalogue: str, items: Iterable[str], *, at: datetime) -> None:
-        """Remember that `items` were shown; those known already stay as they are."""
-        with self._db.transaction():
-            self._db.run_many(
-                "insert into emitted (catalogue, item, at) values (?, ?, ?) on conflict do nothing",
-                [(catalogue, item, packing.ticks(at)) for item in items],
-            )
