@@ -48,6 +48,7 @@ SCENARIO: dict[str, list[list[str]]] = {
     "history": [["history", "--json"], ["history", "-n", "1"]],
     "profile": [["profile", "show", "--json"]],
     "budget": [["budget", "--json"], ["budget"]],
+    "device": [["device", "enrol"], ["device", "show", "--json"]],
     "forget": [["forget", "--source", "nowhere", "--json"], ["forget", "--source", "log"]],
     "passphrase": [["passphrase", "set", "--file", "SECRET", "--json"], ["passphrase", "remove"]],
     "export": [["export", "NEW", "--json"]],
