@@ -31,7 +31,7 @@ class InterestRecipe:
     several: bool = True  # False: one user vector
     dimension: int = 256
     last: int = 10  # deeds that an example looks back at
-    both_ways: bool = False  # read sequences backwards too
+    both_ways: bool = True  # read sequences backwards too
     rate: float = 2e-3  # of the two maps
     residual_rates: tuple[float, ...] = (2e-3, 4e-3, 8e-3)  # held-out users choose
     numbers_rate: float = 1e-2
