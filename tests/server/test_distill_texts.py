@@ -213,6 +213,18 @@ def test_the_shipped_vocabulary_reads_what_the_teacher_reads(shared_data: Path) 
         assert ours.encode(text).tokens.count("[UNK]") == teacher.encode(text).tokens.count("[UNK]")
 
 
+def test_the_shipped_vocabulary_spells_the_words_of_latin_alphabets() -> None:
+    words = vocabulary.load(Path("models/encoder"), max_tokens=128)
+    rare = set("ĲĳĸĿŀŉŦŧſ")  # the teacher cannot read these either
+
+    for code in range(0xC0, 0x180):
+        letter = chr(code)
+        if letter.isalpha() and letter not in rare:
+            assert vocabulary.UNKNOWN not in words.encode(f"{letter} x{letter}y").tokens, letter
+    mixed = words.encode("Łódź straße 你好 lamp \U0001f600 Ω").tokens
+    assert "lamp" in mixed
+
+
 def test_a_vocabulary_too_small_to_spell_is_refused(small: Small) -> None:
     teacher = vocabulary.load(small.teacher, max_tokens=64)
 

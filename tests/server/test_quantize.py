@@ -178,6 +178,15 @@ def test_static_ranges_give_one_vector_in_any_company(
     assert (together * alone).sum(1).min() > 0.9999
 
 
+def test_the_arm64_configuration_is_built_and_follows_the_student(
+    small: Small, work: Path, tmp_path: Path
+) -> None:
+    call(small, work, tmp_path, quantise='target = "arm64"')
+
+    cosines = (Encoder.load(tmp_path).encode(TEXTS) * floats(small, work, TEXTS)).sum(1)
+    assert cosines.min() > 0.95
+
+
 def test_the_lean_graph_is_the_bert_it_was_made_from(small: Small) -> None:
     bert = student.load_teacher(small.teacher)
     ids = torch.randint(6, 70, (3, 11))
