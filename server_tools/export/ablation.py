@@ -8,7 +8,7 @@ import click
 
 from server_tools import recipe as recipes
 from server_tools import results
-from server_tools.distill.command import DATA, teacher_folder, work_folder
+from server_tools.distill.command import DATA, teacher_folder
 from server_tools.recipe import Recipe
 
 NAME = "ablations.json"
@@ -125,7 +125,7 @@ def ablation(
     """
     for path in paths:
         recipe = recipes.read(path)
-        place = work / path.stem if work else work_folder(recipe, None)
+        place = work / path.stem if work else Path(".work") / f"ablation-{recipe.digest[:12]}"
         found = row(
             recipe,
             path,

@@ -106,7 +106,7 @@ def _quantised(
     )
     config.weights_dtype = QuantType.QInt8  # u8 x s8 has the faster kernels
     quantizer = ORTQuantizer.from_pretrained(folder, file_name="model.onnx")
-    ranges = _ranges(quantizer, config, shown) if recipe.static else None
+    ranges = _ranges(quantizer, config, shown, folder) if recipe.static else None
     quantizer.quantize(
         save_dir=folder / "int8",
         quantization_config=config,
@@ -118,7 +118,7 @@ def _quantised(
     return model
 
 
-def _ranges(quantizer: Any, config: Any, shown: Sequence[Sequence[int]]) -> Any:
+def _ranges(quantizer: Any, config: Any, shown: Sequence[Sequence[int]], folder: Path) -> Any:
     """The range of every activation over the texts `shown`, for static quantisation."""
     from onnxruntime.quantization import CalibrationMethod
     from optimum.onnxruntime.configuration import CalibrationConfig
@@ -134,6 +134,7 @@ def _ranges(quantizer: Any, config: Any, shown: Sequence[Sequence[int]]) -> Any:
             method=CalibrationMethod.MinMax,
         ),
         operators_to_quantize=config.operators_to_quantize,
+        onnx_augmented_model_name=folder / "augmented.onnx",
     )
 
 
