@@ -17,6 +17,7 @@ from ondevice.privacy.randomness import SystemRandomness
 from ondevice.privacy.stream import StreamParameters
 from ondevice.profile import network
 from ondevice.profile.release import profile
+from ondevice.profile.words import weight_of
 from ondevice.ranking.score import scores
 from server_tools.embed import local
 from server_tools.evaluate import baselines, ours, protocols
@@ -206,17 +207,22 @@ def test_items_of_another_space_are_refused(head: Learned, tmp_path: Path) -> No
 def test_it_is_trained_once(tmp_path: Path) -> None:
     dataset, vectors = world()
     said: list[str] = []
-    for _ in range(2):
-        found = task.cached(
+    found = [
+        task.cached(
             [item.id for item in dataset.items],
             vectors,
             split(dataset).publisher,
             encoder=WordEncoder().digest,
+            texts=dataset.texts,
             recipe=replace(QUICK, steps=12),
             work=tmp_path,
             say=said.append,
         )
-    assert len(found.ids) == N
+        for _ in range(2)
+    ]
+    assert found[0].digest == found[1].digest
+    assert weight_of(found[1].space) >= 0.0
+    assert found[1].space.lexical is not None
     assert sum(line.startswith("head: training") for line in said) == 1
     assert len(list((tmp_path / "heads").iterdir())) == 1
 
