@@ -37,6 +37,7 @@ class Verdict(StrEnum):
     DWELL = "dwell"
 
 
+DWELL_COUNTS = 10.0  # seconds from which looking at an item says something about it
 DESCRIPTION_READ = 400  # characters of a description that the encoder reads
 
 

@@ -4,10 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ondevice import clock
-from ondevice.domain import Behaviour, Kind, Verdict
+from ondevice.domain import DWELL_COUNTS, Behaviour, Kind, Verdict
 from ondevice.service.behave import catalogue_of, record_one
 from ondevice.service.session import Session
-from ondevice.store.feedback import DWELL_COUNTS
 
 KINDS = {Verdict.LIKE: Kind.LIKE, Verdict.LESS: Kind.DISLIKE, Verdict.OPEN: Kind.VIEW}
 

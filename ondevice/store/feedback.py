@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ondevice.domain import Verdict
+from ondevice.domain import DWELL_COUNTS, Verdict
 from ondevice.errors import ConfigError, NotReadyError
 from ondevice.store import packing
 from ondevice.store.connection import Connection
 
 _STANDING = "verdict <> 'undo' and id not in (select undoes from feedback where undoes is not null)"
 _OPINION = "verdict in ('like', 'less', 'hide')"
-DWELL_COUNTS = 10.0  # seconds from which looking at an item says something about it
 _COLUMNS = "id, catalogue, item, verdict, seconds, at, behaviour"
 
 
