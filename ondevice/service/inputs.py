@@ -14,7 +14,6 @@ from ondevice.service import bridge
 from ondevice.service.private import released_profile
 from ondevice.service.session import Session
 from ondevice.service.streams import open_streams, past_of
-from ondevice.store.emitted import ShownList
 
 if TYPE_CHECKING:
     from ondevice.formats.catalogue import Catalogue
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from ondevice.ranking.rules import Rule
     from ondevice.ranking.score import F64
     from ondevice.store import PastStep
+    from ondevice.store.emitted import ShownList
 
 KEPT = 400  # places behind the pages shown that the next list holds on to
 DEED = {
@@ -113,7 +113,7 @@ def owner_inputs(
 
 
 def new_verdicts(
-    catalogue: "Catalogue", inputs: OwnerInputs, shown: ShownList | None
+    catalogue: "Catalogue", inputs: OwnerInputs, shown: "ShownList | None"
 ) -> list[tuple[int, Verdict]]:
     """Return the verdicts that were said since `shown`."""
     before = set(shown.said) if shown else set()
@@ -316,7 +316,7 @@ def rows_of(catalogue: "Catalogue", items: set[str]) -> frozenset[int]:
     return frozenset(records.row(item) for item in items if records.has(item))
 
 
-def order_of(catalogue: "Catalogue", shown: ShownList | None, made: str) -> "Order":
+def order_of(catalogue: "Catalogue", shown: "ShownList | None", made: str) -> "Order":
     """Return what `shown` means for today's catalogue; nothing, if it was made in another way."""
     from ondevice.profile.pipeline import NOTHING, Order
 
@@ -338,10 +338,12 @@ def order_of(catalogue: "Catalogue", shown: ShownList | None, made: str) -> "Ord
 
 def shown_of(
     catalogue: "Catalogue", order: "Order", made: str, said: tuple[tuple[str, str], ...] = ()
-) -> ShownList:
+) -> "ShownList":
     """Return `order` as it is kept for the next list."""
     kept = order.pages + KEPT
     ids = catalogue.records.ids
+    from ondevice.store.emitted import ShownList
+
     return ShownList(
         made=made,
         items=tuple(ids[row] for row in order.rows[:kept]),

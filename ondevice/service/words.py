@@ -1,8 +1,10 @@
 """The guarantee in words a person understands. Pure: of numbers that were read elsewhere."""
 
 import math
+from typing import TYPE_CHECKING
 
-from ondevice.profile.expected import Expected
+if TYPE_CHECKING:
+    from ondevice.profile.expected import Expected
 
 TOGETHER = 3  # how many things of one deed are told as an example
 CERTAIN = 1e6  # times surer, from which a bound protects nobody
@@ -81,7 +83,7 @@ def constant(unit: str) -> str:
     return f"More {more} cost nothing more."
 
 
-def quality(found: Expected | None, *, epsilon: float, behaviours: int) -> str:
+def quality(found: "Expected | None", *, epsilon: float, behaviours: int) -> str:
     """What the list is worth at this epsilon after this many behaviours; None: not measured."""
     things = f"{behaviours} thing{'' if behaviours == 1 else 's'} you did"
     start = f"Expected quality at epsilon {epsilon:.3g} after {things}: "
