@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ondevice.formats.catalogue import Catalogue
 
 # Rewritten by `make demo-bundle`.
-INDEX_DIGEST = "6648fd5be8c0b02526c9b754d42944b02fd846f6df2c684569028779382ce295"
+INDEX_DIGEST = "148175671aabaa54ad7ef747340d6578de54779e2ff29b41ea5c9e2ceabb0614"
 
 PUBLISHED_KEY = hashlib.sha256(b"ondevice-rec samples: this key is published").digest()
 INDEX_FILE = "index.json"
