@@ -1,6 +1,6 @@
 """`ondevice-rec config`."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import click
 
@@ -33,7 +33,12 @@ def show(*, out: Output) -> None:
     names = [f.name for f in fields(values) if f.name != "origin"]
     shown = {name: getattr(values, name) for name in names}
     shown["weights"] = {kind.value: weight for kind, weight in values.weights.items()}
+    shown["ranking"] = asdict(values.ranking)
     if out.as_json:
         out.document({name: {"value": v, "from": values.origin[name]} for name, v in shown.items()})
         return
-    table([(name, str(value), values.origin[name]) for name, value in shown.items()])
+    rows = []
+    for name, value in shown.items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        rows += [(f"{name}.{key}".strip("."), str(v), values.origin[name]) for key, v in parts]
+    table(rows)

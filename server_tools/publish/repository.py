@@ -225,6 +225,8 @@ def _seal(
 ) -> tuple[list[ShardEntry], CatalogueKeys]:
     """Seal what is fresh, each shard under a key of its own, and write it, one by one."""
     done = dict(plan.secrets.shards)
+    for entry in plan.fresh:
+        local.shard(build, entry)  # a damaged build is refused before anything is written
     for number, entry in enumerate(plan.fresh, start=1):
         key = randomness.bytes(sealed.KEY)
         blob = sealed.seal(

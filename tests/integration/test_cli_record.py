@@ -146,7 +146,7 @@ def test_history_shows_the_newest_first(home: Path, new: Path) -> None:
     assert times == sorted(times, reverse=True)
     said = here("history", "-n", 3, home=home)
     assert len(said.out.splitlines()) == 3
-    assert said.err == "note: 3 of 80 shown: use -n for more\n"
+    assert said.err == "note: 3 of 80 shown: --page 2 goes on, -n for more\n"
     assert "nothing recorded yet" in here("history", home=new / "none").err
 
 

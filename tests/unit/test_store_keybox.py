@@ -174,7 +174,8 @@ def test_a_creation_that_was_interrupted_is_finished(tmp_path: Path) -> None:
     Store.open(home).close()
 
     assert home.pepper.read_bytes() == PEPPER
-    assert {p.name for p in home.root.iterdir()} == {"device.key", "keybox", "store.db", "store.lock"}
+    names = {p.name for p in home.root.iterdir()}
+    assert names == {"device.key", "keybox", "store.db", "store.lock"}
 
 
 @pytest.mark.parametrize("name", ["device.key", "keybox", "store.db", "."])
