@@ -37,7 +37,7 @@ def show(*, out: Output) -> None:
     if out.as_json:
         out.document({name: {"value": v, "from": values.origin[name]} for name, v in shown.items()})
         return
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, value in shown.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
         rows += [(f"{name}.{key}".strip("."), str(v), values.origin[name]) for key, v in parts]

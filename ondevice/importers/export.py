@@ -30,7 +30,10 @@ _HINT = "name the folder that `ondevice-rec export` wrote, as it wrote it"
 
 
 def read(
-    source: Path | BinaryIO, *, now: datetime, name: str = "export"  # noqa: ARG001  # Reader
+    source: Path | BinaryIO,
+    *,
+    now: datetime,
+    name: str = "export",  # noqa: ARG001  # Reader
 ) -> Iterator[Behaviour | Dropped]:
     """Yield every behaviour of the folder `source`, in the order in which it was recorded.
 

@@ -76,19 +76,18 @@ class Decoder(nn.Module):
         self.tau, self.scale = 4.5 / d**0.5, 0.3 / d**0.5
         self.inner = nn.Linear(d + FEATURES, recipe.hidden)
         self.outer = nn.Linear(recipe.hidden, d)
-        self.gate = nn.Sequential(
-            nn.Linear(FEATURES, GATE_HIDDEN), nn.GELU(approximate="tanh"), nn.Linear(GATE_HIDDEN, 1)
-        )
+        opens, closes = nn.Linear(FEATURES, GATE_HIDDEN), nn.Linear(GATE_HIDDEN, 1)
+        self.gate = nn.Sequential(opens, nn.GELU(approximate="tanh"), closes)
         self.popular = nn.Linear(1, 1, bias=False)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
         nn.init.constant_(self.popular.weight, 0.5)
         with torch.no_grad():  # what is mostly noise counts little before anything is learned
-            self.gate[0].weight[0] = torch.tensor([0.0, 0.0, 4.0])
-            self.gate[0].bias[0] = 0.0
-            self.gate[2].weight.zero_()
-            self.gate[2].weight[0, 0] = OPENS / 4.0
-            self.gate[2].bias.fill_(CLOSED)
+            opens.weight[0] = torch.tensor([0.0, 0.0, 4.0])
+            opens.bias[0] = 0.0
+            closes.weight.zero_()
+            closes.weight[0, 0] = OPENS / 4.0
+            closes.bias.fill_(CLOSED)
 
     def user(self, v: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
         """Return user vectors (b, d); see `ondevice.profile.network`."""

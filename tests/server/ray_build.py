@@ -70,8 +70,8 @@ def main() -> None:
     took = time.monotonic() - started
     report = {"items_per_s": round(built.items / took), "actors": len(list(notes.iterdir()))}
     sys.stdout.write(json.dumps(report) + "\n")
-    ray.shutdown()  # type: ignore[no-untyped-call]
-    cluster.shutdown()
+    ray.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

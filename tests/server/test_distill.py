@@ -65,7 +65,7 @@ def test_it_learns(small: Small, whole: Path, tmp_path: Path) -> None:
     log = [json.loads(line) for line in (whole / "measured.jsonl").read_text().splitlines()]
     assert log[-1]["cosine"] > log[0]["cosine"]
     assert list((whole / "curves").glob("events.*"))
-    assert state["model"][train.WORDS].shape == (75, 32)
+    assert state["model"][student.WORDS].shape == (75, 32)
 
 
 def test_a_second_run_gives_the_same_weights(small: Small, whole: Path, tmp_path: Path) -> None:

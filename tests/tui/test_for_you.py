@@ -144,5 +144,6 @@ async def test_a_look_at_the_list_without_the_noise_changes_nothing() -> None:
         assert "noise" not in {part.kind for part in detail(pilot).query_one(Bars).parts}
 
         await press(pilot, "n")
-        assert not screen.shown.exact
+        again = screen.shown
+        assert not again.exact
         assert ids(pilot) == before
