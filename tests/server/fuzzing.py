@@ -45,7 +45,8 @@ def _canonical(blob: bytes) -> None:
 
 
 def _records(blob: bytes) -> None:
-    assert records.encode(list(records.decode(blob))) == blob
+    items = list(records.decode(blob))
+    assert list(records.decode(records.encode(items))) == items
 
 
 PARSERS: Mapping[str, Callable[[bytes], object]] = {
