@@ -56,6 +56,8 @@ def show(*, catalogue: str | None, out: Output) -> None:
     click.echo(f"what the private profile leans to, after {found.steps} steps:")
     largest = max((abs(topic.lean) for topic in found.topics), default=0.0)
     table([(t.name, f"{t.lean:+.3f}", bar(t.lean, largest)) for t in found.topics], indent="  ")
+    for line in found.sentences():
+        click.echo(line)
     if not found.picked:
         out.note("pick a few to start from: ondevice-rec interests pick TOPIC…")
 

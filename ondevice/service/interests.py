@@ -13,6 +13,7 @@ from ondevice import clock
 from ondevice.config import RULE_FIELDS
 from ondevice.domain import Behaviour, Kind
 from ondevice.errors import ConfigError, NotReadyError
+from ondevice.service import words
 from ondevice.service.behave import catalogue_of, record_one
 from ondevice.service.private import Topic
 from ondevice.service.private import profile as released_topics
@@ -44,6 +45,8 @@ class Interests:
     muted: tuple[Muted, ...]
     topics: tuple[Topic, ...]  # to pick from, with how far the release leans to them
     steps: int
+    quality: str  # what a list is worth after so many, in words
+    promise: tuple[str, ...]  # what others can't and can know of it
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -51,7 +54,12 @@ class Interests:
             **asdict(self),
             "muted": [asdict(one) for one in self.muted],
             "topics": [asdict(one) for one in self.topics],
+            "promise": list(self.promise),
         }
+
+    def sentences(self) -> list[str]:
+        """What is behind it, for people."""
+        return [self.quality, *self.promise, words.PICKS]
 
 
 def interests(session: Session, *, catalogue: str | None = None) -> Interests:
@@ -64,6 +72,8 @@ def interests(session: Session, *, catalogue: str | None = None) -> Interests:
         muted=tuple(_muted(session)),
         topics=shown.topics,
         steps=shown.steps,
+        quality=shown.quality,
+        promise=shown.promise,
     )
 
 

@@ -108,6 +108,7 @@ class Budget:
                 self.expected,
                 epsilon=self.epsilon or self.epsilon_cap,
                 behaviours=self.behaviours,
+                simulated=True,  # `expected` is read from the space of the samples
             ),
         ]
 
@@ -140,6 +141,15 @@ def budget(session: Session) -> Budget:
         streams=shown,
         behaviours=behaviours,
         expected=quality,
+    )
+
+
+def promise(session: Session) -> tuple[str, ...]:
+    """What whoever sees the shared view can learn of one thing, and what is not hidden."""
+    found = budget(session)
+    return (
+        words.odds(times=found.epsilon_odds, unit=found.unit),
+        words.not_hidden(unit=found.unit, pace=found.clock),
     )
 
 
@@ -177,10 +187,15 @@ class ProfileShown:
     waiting: int  # behaviours that enter the profile at the next public time
     clock: str | None  # the pace in words; None: every behaviour is a step
     quality: str  # what the list is worth by the publisher's measurement, in words
+    promise: tuple[str, ...]  # what whoever sees the shared view can't and can know
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        return {**asdict(self), "topics": [asdict(t) for t in self.topics]}
+        return {
+            **asdict(self),
+            "topics": [asdict(t) for t in self.topics],
+            "promise": list(self.promise),
+        }
 
     def sentences(self) -> list[str]:
         """What there is, for people."""
@@ -192,7 +207,7 @@ class ProfileShown:
             lines[0] = f"{self.steps} steps, one every {self.clock}, with or without something new"
         if self.waiting and self.clock:
             lines.append(words.waits(self.waiting, self.clock))
-        return [*lines, self.quality]
+        return [*lines, self.quality, *self.promise]
 
 
 def profile(session: Session, *, catalogue: str | None = None) -> ProfileShown:
@@ -225,5 +240,11 @@ def profile(session: Session, *, catalogue: str | None = None) -> ProfileShown:
         topics=tuple(topics[:TOPICS]),
         waiting=session.store.behaviours.waiting(stream) if stream else 0,
         clock=pace_in_words(stream.clock.period) if stream and stream.clock else None,
-        quality=words.quality(quality, epsilon=epsilon, behaviours=done),
+        quality=words.quality(
+            quality,
+            epsilon=epsilon,
+            behaviours=done,
+            simulated=chosen.space.digest == session.base_space.digest,
+        ),
+        promise=promise(session),
     )

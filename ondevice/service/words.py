@@ -83,19 +83,26 @@ def constant(unit: str) -> str:
     return f"More {more} cost nothing more."
 
 
-def quality(found: "Expected | None", *, epsilon: float, behaviours: int) -> str:
-    """What the list is worth at this epsilon after this many behaviours; None: not measured."""
+def quality(
+    found: "Expected | None", *, epsilon: float, behaviours: int, simulated: bool = False
+) -> str:
+    """What the list is worth at this epsilon after this many behaviours.
+
+    Args:
+        found: what the space's table says; None: not measured.
+        epsilon: of the profile.
+        behaviours: so far.
+        simulated: whether the table is of invented people, as that of the samples' space.
+    """
     things = f"{behaviours} thing{'' if behaviours == 1 else 's'} you did"
     start = f"Expected quality at epsilon {epsilon:.3g} after {things}: "
     if found is None:
         return f"{start}not measured for this space."
     ndcg, without_noise, inside = found.ndcg, found.without_noise, found.inside
     beside = f", {without_noise:.3f} without noise" if without_noise is not None else ""
+    whom = "invented people" if simulated else "the publisher's test users"
     edge = "" if inside else " (the nearest that was measured)"
-    return (
-        f"{start}NDCG@10 of about {ndcg:.3f}"
-        f"{beside}, as measured on the publisher's test users{edge}."
-    )
+    return f"{start}NDCG@10 of about {ndcg:.3f}{beside}, as measured on {whom}{edge}."
 
 
 def waits(count: int, pace: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ondevice.formats.catalogue import Catalogue
 
 # Rewritten by `make demo-bundle`.
-INDEX_DIGEST = "148175671aabaa54ad7ef747340d6578de54779e2ff29b41ea5c9e2ceabb0614"
+INDEX_DIGEST = "9e9ed94f34d428b86a1c0495a72fd5158c683b39ba94e33e033e2932bf5f8afa"
 
 PUBLISHED_KEY = hashlib.sha256(b"ondevice-rec samples: this key is published").digest()
 INDEX_FILE = "index.json"

@@ -136,15 +136,12 @@ def people(samples: Sequence[Sample], space: Space, *, recipe: BaseRecipe) -> St
     The covariance between people is that of their mean steps less what chance adds to a mean.
     """
     vectors = space.project(np.concatenate([s.vectors for s in samples])).astype(np.float64)
-    labels = [(n, item.category) for n, sample in enumerate(samples) for item in sample.items]
-    names = {label: k for k, label in enumerate(dict.fromkeys(labels))}
-    member = np.array([names[label] for label in labels])
-    topics = [np.flatnonzero(member == k) for k in range(len(names))]
+    topics = topics_of(samples)
     generator = np.random.default_rng(recipe.seed)
     d = space.dimension
     means, within, chance = np.empty((recipe.people, d)), np.zeros((d, d)), 0.0
     for person in range(recipe.people):
-        steps = vectors[_history(topics, len(vectors), generator, recipe)]
+        steps = vectors[history(topics, len(vectors), generator, recipe)]
         means[person] = steps.mean(axis=0)
         around = steps - means[person]
         within += around.T @ around / (len(steps) - 1)
@@ -159,11 +156,25 @@ def people(samples: Sequence[Sample], space: Space, *, recipe: BaseRecipe) -> St
     )
 
 
-def _history(
-    topics: Sequence[I64], items: int, generator: np.random.Generator, recipe: BaseRecipe
+def topics_of(samples: Sequence[Sample]) -> list[I64]:
+    """Return the rows of each category of each catalogue, all catalogues behind one another."""
+    labels = [(n, item.category) for n, sample in enumerate(samples) for item in sample.items]
+    names = {label: k for k, label in enumerate(dict.fromkeys(labels))}
+    member = np.array([names[label] for label in labels])
+    return [np.flatnonzero(member == k) for k in range(len(names))]
+
+
+def history(
+    topics: Sequence[I64],
+    items: int,
+    generator: np.random.Generator,
+    recipe: BaseRecipe,
+    *,
+    length: int | None = None,
 ) -> I64:
-    """Return the rows that one simulated person chose."""
-    length = int(generator.integers(recipe.shortest, recipe.longest + 1))
+    """Return the rows that one simulated person chose, as many as `length` or by chance."""
+    if length is None:
+        length = int(generator.integers(recipe.shortest, recipe.longest + 1))
     wanted = int(generator.integers(recipe.fewest_topics, recipe.most_topics + 1))
     liked = generator.permutation(len(topics))[:wanted]
     turns = generator.integers(len(liked), size=length)

@@ -1,5 +1,6 @@
 """`ondevice-server base-space`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ def base_space(catalogues: Path | None, out: Path | None, *, check: bool) -> Non
     from ondevice.errors import ConfigError, IntegrityError
     from ondevice.formats import space
     from ondevice.paths import bundled
+    from server_tools.head.base_quality import measured
     from server_tools.head.base_space import Sample, fit
     from server_tools.sources import jsonl
 
@@ -42,10 +44,9 @@ def base_space(catalogues: Path | None, out: Path | None, *, check: bool) -> Non
     found = [tuple(jsonl.read(path)) for path in sorted(folder.glob("*.jsonl"))]
     if not found:
         raise ConfigError(f"{folder} has no NAME.jsonl", hint="give the folder of the samples")
-    fitted = fit(
-        [Sample(items=i, vectors=encoder.encode([item.text for item in i])) for i in found],
-        encoder=encoder.digest,
-    )
+    samples = [Sample(items=i, vectors=encoder.encode([item.text for item in i])) for i in found]
+    fitted = fit(samples, encoder=encoder.digest)
+    fitted = replace(fitted, quality=measured(samples, fitted))
     if check and space.read(target).digest != fitted.digest:
         raise stale
     if not check:
