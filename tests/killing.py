@@ -113,9 +113,23 @@ def said(lines: str) -> list[Any]:
 def kill(process: "subprocess.Popen[str]") -> str:
     """Kill `process` as hard as can be; return what it had said."""
     process.send_signal(signal.SIGKILL)
-    lines, errors = process.communicate()
+    lines, errors = rest(process)
     assert process.returncode in {-signal.SIGKILL, 0}, errors
     return lines
+
+
+def rest(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """Return what `process` still says until it ends, and its errors.
+
+    `communicate` would miss what a `readline` before it had read ahead.
+    """
+    assert process.stdout is not None
+    assert process.stderr is not None
+    lines, errors = process.stdout.read(), process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+    process.wait(timeout=120)
+    return lines, errors
 
 
 def texts(home: Home, source: str) -> set[str]:

@@ -32,8 +32,8 @@ _HINT = "name the folder that `ondevice-rec export` wrote, as it wrote it"
 def read(
     source: Path | BinaryIO,
     *,
-    now: datetime,
-    name: str = "export",  # noqa: ARG001  # Reader
+    now: datetime,  # noqa: ARG001  # every reader takes it
+    name: str = "export",  # noqa: ARG001  # every reader takes it
 ) -> Iterator[Behaviour | Dropped]:
     """Yield every behaviour of the folder `source`, in the order in which it was recorded.
 

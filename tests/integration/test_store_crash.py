@@ -16,6 +16,7 @@ from ondevice.domain import Behaviour, Kind
 from ondevice.paths import Home
 from ondevice.privacy import decoder
 from ondevice.store import Entry, Store, keybox
+from tests.killing import rest
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -135,7 +136,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(
         assert process.stdout.readline() == "ready\n"
         time.sleep(dice.uniform(0.0, 0.25))
         process.send_signal(signal.SIGKILL)
-        lines, errors = process.communicate()
+        lines, errors = rest(process)
         assert process.returncode == -signal.SIGKILL, errors
         said += acknowledged(lines)
         check(home, said)
@@ -151,7 +152,7 @@ def test_kill_9_during_creation_locks_nobody_out(tmp_path: Path) -> None:
             time.sleep(0.001)
         time.sleep(dice.uniform(0.0, 0.06))
         process.send_signal(signal.SIGKILL)
-        lines, _ = process.communicate()
+        lines, _ = rest(process)
         check(home, acknowledged(lines))
         with Store.open(home) as store:
             assert store.behaviours.count() <= 1
@@ -162,7 +163,7 @@ def test_two_processes_write_at_once_and_share_one_stream(tmp_path: Path) -> Non
     processes = [start(home, name, count=60) for name in ("left", "right", "third")]
     said = []
     for process in processes:
-        lines, errors = process.communicate(timeout=120)
+        lines, errors = rest(process)
         assert process.returncode == 0, errors
         said += acknowledged(lines)
 
@@ -178,7 +179,7 @@ def test_streams_opened_at_once_are_each_charged(tmp_path: Path) -> None:
     processes = [start(home, name, count=12, restart=3) for name in ("left", "right")]
     said = []
     for process in processes:
-        lines, errors = process.communicate(timeout=120)
+        lines, errors = rest(process)
         assert process.returncode == 0, errors
         said += acknowledged(lines)
     assert sorted(int(one["stream"]) for one in said if "stream" in one) == list(range(1, 9))
@@ -196,7 +197,7 @@ def test_a_reader_beside_a_writer_sees_whole_behaviours(tmp_path: Path) -> None:
             assert store.behaviours.count() == rows
             assert rows % 4 == 0
             seen = max(seen, rows)
-    lines, errors = process.communicate()
+    lines, errors = rest(process)
     assert process.returncode == 0, errors
     check(home, acknowledged(lines))
 

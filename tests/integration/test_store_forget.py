@@ -12,7 +12,18 @@ from ondevice.errors import IntegrityError, OnDeviceError
 from ondevice.paths import Home
 from ondevice.store import Store, generation, keybox, scan
 from ondevice.store.connection import Connection
-from tests.killing import SECRET, filled, folder_of, forget, forgetter, kill, recorder, said, texts
+from tests.killing import (
+    SECRET,
+    filled,
+    folder_of,
+    forget,
+    forgetter,
+    kill,
+    recorder,
+    rest,
+    said,
+    texts,
+)
 
 # Where a process is killed: function, before or after, at which of its calls.
 POINTS = [
@@ -106,7 +117,7 @@ def test_nobody_who_writes_meanwhile_fails_or_loses_anything(tmp_path: Path) -> 
         for _ in range(3):
             forget(home)
         for process, name in zip(writers, ("left", "right"), strict=True):
-            lines, errors = process.communicate(timeout=120)
+            lines, errors = rest(process)
             assert process.returncode == 0, errors
             assert texts(home, name) == set(said(lines))
             assert len(said(lines)) == 40

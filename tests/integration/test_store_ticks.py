@@ -15,6 +15,7 @@ from ondevice.privacy import decoder
 from ondevice.privacy.cadence import Clock
 from ondevice.privacy.stream import StreamParameters
 from ondevice.store import Store, Stream, row_maker
+from tests.killing import rest
 
 AT = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -110,7 +111,7 @@ def test_kill_9_while_rows_come_due_loses_and_doubles_nothing(tmp_path: Path) ->
         assert process.stdout.readline() == "ready\n"
         time.sleep(dice.uniform(0.0, 0.2))
         process.send_signal(signal.SIGKILL)
-        lines, errors = process.communicate()
+        lines, errors = rest(process)
         assert process.returncode == -signal.SIGKILL, errors
         new = said(lines)
         told += new
@@ -131,7 +132,7 @@ def test_processes_that_record_and_tick_at_once_make_every_row_once(tmp_path: Pa
     processes = [start(home, name, 0, hours) for name in ("tui", "cli", "hub")]
     told = []
     for process in processes:
-        lines, errors = process.communicate(timeout=120)
+        lines, errors = rest(process)
         assert process.returncode == 0, errors
         told += said(lines)
     assert sum(int(one["made"]) for one in told if "made" in one) == hours - 1
