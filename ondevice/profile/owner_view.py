@@ -11,10 +11,9 @@ from ondevice.domain import Part, Verdict
 from ondevice.formats.catalogue import Catalogue
 from ondevice.profile.base import Base, FromRelease
 from ondevice.profile.explain import DIFFERENT, SAID, Because, Past, Step, because
-from ondevice.profile.pipeline import NOTHING, Listing, Order, Wish, arrange, spread_of
+from ondevice.profile.pipeline import NOTHING, Listing, Order, Wish, arrange, further, spread_of
 from ondevice.profile.release import Profile
 from ondevice.ranking.features import feature_shares, told
-from ondevice.ranking.fusion import fused
 from ondevice.ranking.overlay import Feedback, adjustments, excluded
 from ondevice.ranking.picks import Pick, picked
 from ondevice.ranking.score import F64, I64
@@ -61,20 +60,7 @@ class Owner:
 
     @cached_property
     def _fused(self) -> list[tuple[str, F64]]:
-        """Name of each further vector space, and what it adds to the scores (n,)."""
-        return [
-            (
-                one.name,
-                fused(
-                    self.base.values,
-                    one.codes,
-                    one.inverse_norms,
-                    weight=one.weight,
-                    spread=self.spread,
-                ),
-            )
-            for one in self.catalogue.named
-        ]
+        return further(self.base.values, self.catalogue, spread=self.spread)
 
     @cached_property
     def _known(self) -> F64:

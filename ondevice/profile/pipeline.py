@@ -19,6 +19,7 @@ from ondevice.formats.catalogue import Catalogue
 from ondevice.profile.release import Profile
 from ondevice.ranking import diversify
 from ondevice.ranking.features import feature_shares
+from ondevice.ranking.fusion import fused
 from ondevice.ranking.rules import Rules
 from ondevice.ranking.score import F64, I64, top_k
 from ondevice.ranking.traits import series_of, source_of, title_of
@@ -280,3 +281,17 @@ def _spaced(order: list[int], items: dict[int, Item], fixed: Sequence[int]) -> l
     )
     series = {row: series_of(item) for row, item in items.items()}
     return diversify.spaced(order, lambda row: series.get(row), start=len(fixed))
+
+
+def further(base: F64, catalogue: Catalogue, *, spread: float) -> list[tuple[str, F64]]:
+    """Return the name of each further vector space, and what it adds to the scores (n,).
+
+    Args:
+        base: (n,), scores without it.
+        catalogue: whose items may have vectors there.
+        spread: standard deviation of the scores.
+    """
+    return [
+        (one.name, fused(base, one.codes, one.inverse_norms, weight=one.weight, spread=spread))
+        for one in catalogue.named
+    ]

@@ -22,12 +22,12 @@ from ondevice.profile.pipeline import (
     Order,
     Wish,
     arrange,
+    further,
     noise_of,
     spread_of,
 )
 from ondevice.profile.release import WEIGHT_MEAN, Profile, profile
 from ondevice.ranking.features import feature_shares, told
-from ondevice.ranking.fusion import fused
 from ondevice.ranking.picks import Pick, picked
 from ondevice.ranking.score import F64, scores
 
@@ -79,20 +79,7 @@ class Shared:
 
     @cached_property
     def _fused(self) -> list[tuple[str, F64]]:
-        """Name of each further vector space, and what it adds to the scores (n,)."""
-        return [
-            (
-                one.name,
-                fused(
-                    self._base,
-                    one.codes,
-                    one.inverse_norms,
-                    weight=one.weight,
-                    spread=self.spread,
-                ),
-            )
-            for one in self.catalogue.named
-        ]
+        return further(self._base, self.catalogue, spread=self.spread)
 
     @cached_property
     def values(self) -> F64:

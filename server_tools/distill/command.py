@@ -8,9 +8,8 @@ import click
 
 from ondevice.errors import ConfigError
 from server_tools import recipe as recipes
+from server_tools.distill.options import inputs
 from server_tools.recipe import Recipe, TeacherRecipe
-
-DATA = Path("../shared/data")
 
 
 def teacher_folder(recipe: TeacherRecipe, given: Path | None) -> Path:
@@ -37,24 +36,7 @@ def work_folder(recipe: Recipe, given: Path | None) -> Path:
 
 @click.command()
 @click.argument("recipe_path", metavar="RECIPE", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=DATA / "distill",
-    show_default=True,
-    help="Folder of the corpora, one NAME.txt.gz each.",
-)
-@click.option(
-    "--sts",
-    "sts_folder",
-    type=click.Path(path_type=Path),
-    default=DATA / "sts",
-    show_default=True,
-    help="Folder of the pairs that the recipe watches.",
-)
-@click.option(
-    "--teacher", type=click.Path(path_type=Path), help="A local BERT folder instead of the package."
-)
+@inputs
 @click.option("--work", type=click.Path(path_type=Path), help="Folder of the run's state.")
 def distill(
     recipe_path: Path, data: Path, sts_folder: Path, teacher: Path | None, work: Path | None

@@ -8,7 +8,8 @@ import click
 
 from server_tools import recipe as recipes
 from server_tools import results
-from server_tools.distill.command import DATA, teacher_folder
+from server_tools.distill.command import teacher_folder
+from server_tools.distill.options import inputs
 from server_tools.recipe import Recipe
 
 NAME = "ablations.json"
@@ -89,24 +90,7 @@ def keep(folder: Path, found: dict[str, Any]) -> None:
 @click.argument(
     "paths", metavar="RECIPE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=DATA / "distill",
-    show_default=True,
-    help="Folder of the corpora, one NAME.txt.gz each.",
-)
-@click.option(
-    "--sts",
-    "sts_folder",
-    type=click.Path(path_type=Path),
-    default=DATA / "sts",
-    show_default=True,
-    help="Folder of the pairs that the recipes watch.",
-)
-@click.option(
-    "--teacher", type=click.Path(path_type=Path), help="A local BERT folder instead of the package."
-)
+@inputs
 @click.option("--work", type=click.Path(path_type=Path), help="Folder of the runs' states.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Encoder whose ablations.json takes the rows."

@@ -8,29 +8,13 @@ import click
 
 from server_tools import recipe as recipes
 from server_tools import results
-from server_tools.distill.command import DATA, teacher_folder, work_folder
+from server_tools.distill.command import teacher_folder, work_folder
+from server_tools.distill.options import inputs
 
 
 @click.command()
 @click.argument("recipe_path", metavar="RECIPE", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=DATA / "distill",
-    show_default=True,
-    help="Folder of the corpora, one NAME.txt.gz each.",
-)
-@click.option(
-    "--sts",
-    "sts_folder",
-    type=click.Path(path_type=Path),
-    default=DATA / "sts",
-    show_default=True,
-    help="Folder of the pairs that the recipe watches.",
-)
-@click.option(
-    "--teacher", type=click.Path(path_type=Path), help="A local BERT folder instead of the package."
-)
+@inputs
 @click.option("--work", type=click.Path(path_type=Path), help="Folder of the distillation's state.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder to fill; the recipe's own by default."

@@ -2,11 +2,15 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ondevice import clock
+from ondevice.service.session import Session
 from tests.commands import FILMS, FILMS_FILE, HOUSE, HOUSE_FILE, Published, device, here, publisher
+from tests.profiles import Time, made
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +45,23 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(sample_home: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sample_home, tmp_path / "home"))
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    said = Time()
+    monkeypatch.setattr(clock, "now", lambda: said.now)
+    monkeypatch.setattr(clock, "utc_offset", lambda: said.offset)
+    return said
+
+
+@pytest.fixture
+def days(tmp_path: Path, time: Time) -> Iterator[Session]:
+    with Session.open(made(tmp_path, 'unit = "day"\n')) as session:
+        yield session
+
+
+@pytest.fixture
+def hours(tmp_path: Path, time: Time) -> Iterator[Session]:
+    with Session.open(made(tmp_path, 'shared_clock = "1h"\n')) as session:
+        yield session

@@ -1,11 +1,9 @@
 """Forgetting where rows come at public times, undo, and streams that ended."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ondevice import clock
 from ondevice.domain import Kind
 from ondevice.errors import OnDeviceError
 from ondevice.service.behave import history
@@ -14,26 +12,6 @@ from ondevice.service.session import Session
 from ondevice.store import packing
 from tests.commands import here
 from tests.profiles import DAY, Time, did, entered, made, rows, the_stream
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    said = Time()
-    monkeypatch.setattr(clock, "now", lambda: said.now)
-    monkeypatch.setattr(clock, "utc_offset", lambda: said.offset)
-    return said
-
-
-@pytest.fixture
-def days(tmp_path: Path, time: Time) -> Iterator[Session]:
-    with Session.open(made(tmp_path, 'unit = "day"\n')) as session:
-        yield session
-
-
-@pytest.fixture
-def hours(tmp_path: Path, time: Time) -> Iterator[Session]:
-    with Session.open(made(tmp_path, 'shared_clock = "1h"\n')) as session:
-        yield session
 
 
 @pytest.mark.parametrize("text", ['unit = "day"\n', 'shared_clock = "1h"\n'])

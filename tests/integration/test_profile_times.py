@@ -1,12 +1,11 @@
 """Rows at public times: days, the clock of the shared view, waiting, catching up, forgetting."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ondevice import clock
 from ondevice.errors import BudgetExhaustedError
 from ondevice.privacy.accountant import rho_of
 from ondevice.privacy.clipping import RADIUS, inner_radius
@@ -17,27 +16,6 @@ from ondevice.service.session import Session
 from ondevice.store import Row, Stream, packing, row_maker
 from tests.commands import here
 from tests.profiles import DAY, EAST, HOUR, START, Time, did, entered, made, rows, the_stream
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    said = Time()
-    monkeypatch.setattr(clock, "now", lambda: said.now)
-    monkeypatch.setattr(clock, "utc_offset", lambda: said.offset)
-    return said
-
-
-@pytest.fixture
-def days(tmp_path: Path, time: Time) -> Iterator[Session]:
-    with Session.open(made(tmp_path, 'unit = "day"\n')) as session:
-        yield session
-
-
-@pytest.fixture
-def hours(tmp_path: Path, time: Time) -> Iterator[Session]:
-    with Session.open(made(tmp_path, 'shared_clock = "1h"\n')) as session:
-        yield session
-
 
 # --- unit = day ----------------------------------------------------------------------------------
 

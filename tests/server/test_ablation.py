@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from server_tools import recipe as recipes
 from server_tools import results
-from server_tools.distill.command import DATA
+from server_tools.distill.options import DATA
 from server_tools.evaluate import encoder as measuring
 from server_tools.export import ablation, card, plot
 from tests.server import small_teacher

@@ -1,7 +1,7 @@
 """What streams cost together: the cap, what entered twice, days, and what an erased home keeps."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,36 +11,8 @@ from ondevice.errors import BudgetExhaustedError, ConfigError, IntegrityError
 from ondevice.paths import Home
 from ondevice.privacy.accountant import rho_of
 from ondevice.privacy.cadence import Clock
-from ondevice.privacy.stream import StreamParameters
 from ondevice.store import Again, Carry, Entry, Row, Store, Stream, entries, keybox
-
-AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-SPACE, OTHER = "ab" * 32, "cd" * 32
-D = 3
-
-
-def parameters(epsilon: float = 4.0) -> StreamParameters:
-    return StreamParameters.for_budget(epsilon, 1e-6, D, half_life=4)
-
-
-def opened(
-    store: Store,
-    *,
-    space: str = SPACE,
-    epsilon: float = 4.0,
-    unit: str = "behaviour",
-    cap: float = 4.0,
-    at: datetime = AT,
-) -> Stream:
-    return store.ledger.open_stream(
-        space=space,
-        unit=unit,
-        parameters=parameters(epsilon),
-        cap_epsilon=cap,
-        cap_delta=1e-6,
-        at=at,
-        clock=Clock.daily(at, 3600) if unit == "day" else None,
-    )
+from tests.ledgers import AT, OTHER, SPACE, D, opened, parameters
 
 
 def step(store: Store, stream: Stream, name: str) -> None:
